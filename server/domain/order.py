@@ -1,0 +1,75 @@
+"""Orders and receipts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from server.domain.errors import Reason
+
+REF_MAX = 64
+"""Longest `ref` in characters: room for a UUID or a ULID with a prefix."""
+
+
+class OrderStatus(StrEnum):
+    """What became of an order. Refused ones are not stored: their receipt is the answer."""
+
+    ACCEPTED = "accepted"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRequest:
+    """One viewer's wish. `order` is the id the order gets if it is accepted; `ref` is the viewer's own word for it."""
+
+    order: str
+    viewer: str
+    ref: str
+    drop: str
+    variant: str | None
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An accepted order: a row in the database. `total` in minor units, `placed_at` in ms since the epoch."""
+
+    id: str
+    viewer: str
+    ref: str
+    stream: str
+    drop: str
+    product: str
+    variant: str
+    title: str
+    quantity: int
+    total: int
+    currency: str
+    status: OrderStatus
+    placed_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The answer to an order that is in the database."""
+
+    ref: str
+    order: str
+    quantity: int
+    total: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The answer to an order that is not."""
+
+    ref: str
+    reason: Reason
+
+
+Receipt = Accepted | Rejected
+
+
+def receipt_of(order: Order) -> Accepted:
+    """The receipt an order got, and gets again whenever its `ref` is asked for."""
+    return Accepted(order.ref, order.id, order.quantity, order.total, order.currency)

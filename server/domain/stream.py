@@ -1,0 +1,70 @@
+"""A stream's state, and `apply`: the fold that every page repeats in JavaScript."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import assert_never
+
+from server.domain.drop import Drop, DropStatus, DropVariant, StockLine, lines_of
+from server.domain.events import DropEvent, Event, StreamEvent
+from server.domain.views import Stream
+
+
+@dataclass(frozen=True, slots=True)
+class StreamState:
+    """What is true of a stream after event `seq`: a snapshot. Drops stand in the order they were scheduled."""
+
+    stream: Stream
+    drops: Mapping[str, Drop]
+    seq: int
+
+
+def apply(state: StreamState, event: Event, seq: int) -> StreamState:
+    """The state after one more event.
+
+    An event already contained in the state (`seq` not above the state's) changes nothing, so a message that
+    arrives twice is harmless. Stock in an event never replaces stock of a newer version.
+    """
+    if seq <= state.seq:
+        return state
+    match event:
+        case StreamEvent(stream=stream):
+            return replace(state, stream=replace(stream, viewers=state.stream.viewers), seq=seq)
+        case DropEvent(drop=drop):
+            known = state.drops.get(drop.id)
+            merged = drop if known is None else _stocked(drop, lines_of(known))
+            return replace(state, drops=MappingProxyType({**state.drops, drop.id: merged}), seq=seq)
+        case _:  # pragma: no cover
+            assert_never(event)
+
+
+def with_stock(state: StreamState, lines: Iterable[StockLine]) -> StreamState:
+    """The state with newer stock; lines of an older version, or of drops not known, change nothing."""
+    by_drop: dict[str, list[StockLine]] = {}
+    for line in lines:
+        if line.drop in state.drops:
+            by_drop.setdefault(line.drop, []).append(line)
+    if not by_drop:
+        return state
+    changed = {drop: _stocked(state.drops[drop], lines_) for drop, lines_ in by_drop.items()}
+    return replace(state, drops=MappingProxyType({**state.drops, **changed}))
+
+
+def stock_of(state: StreamState) -> tuple[StockLine, ...]:
+    """The stock lines of every drop that is, or may be, on sale."""
+    return tuple(
+        line for drop in state.drops.values() if drop.status is not DropStatus.CLOSED for line in lines_of(drop)
+    )
+
+
+def _stocked(drop: Drop, lines: Iterable[StockLine]) -> Drop:
+    newest = {line.variant: line for line in lines}
+    return replace(drop, variants=tuple(_newer(v, newest.get(v.id)) for v in drop.variants))
+
+
+def _newer(variant: DropVariant, line: StockLine | None) -> DropVariant:
+    if line is None or line.version <= variant.version:
+        return variant
+    return replace(variant, left=line.left, version=line.version)
