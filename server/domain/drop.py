@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from server.domain import money
+from server.domain.errors import Reason, Refused
+
 LIMIT_MAX = 1_000
 """Largest per-viewer limit a host may set."""
 
@@ -13,6 +16,9 @@ QUANTITY_MAX = 1_000_000_000
 
 VARIANTS_MAX = 100
 """Most variants one drop may offer: bounds the event that tells of it."""
+
+TIME_MAX_MS = 4_102_444_800_000
+"""Latest time anything is planned for: the year 2100, in ms since the epoch."""
 
 
 class DropStatus(StrEnum):
@@ -64,3 +70,40 @@ class StockLine:
 def lines_of(drop: Drop) -> tuple[StockLine, ...]:
     """The drop's stock as stock lines."""
     return tuple(StockLine(drop.id, v.id, v.left, v.version) for v in drop.variants)
+
+
+@dataclass(frozen=True, slots=True)
+class DropPlan:
+    """What a host puts on the run sheet. `product` is an id or a SKU; `stock` names variants and units to put in."""
+
+    product: str
+    price: int
+    currency: str
+    stock: tuple[tuple[str, int], ...]
+    limit: int
+    opens_at: int | None = None
+    closes_at: int | None = None
+
+    def check(self) -> None:
+        """Raises `Refused` with the first thing that is wrong with the plan."""
+        if not 0 <= self.price <= money.PRICE_MAX:
+            raise _bad(f"price must be 0..{money.PRICE_MAX} minor units")
+        if not money.is_currency(self.currency):
+            raise _bad("currency must be three capital letters, such as USD")
+        if not 1 <= self.limit <= LIMIT_MAX:
+            raise _bad(f"limit must be 1..{LIMIT_MAX}")
+        if not 1 <= len(self.stock) <= VARIANTS_MAX:
+            raise _bad(f"stock must name 1..{VARIANTS_MAX} variants")
+        if len({variant for variant, _ in self.stock}) < len(self.stock):
+            raise _bad("stock names a variant twice")
+        if any(not 1 <= quantity <= QUANTITY_MAX for _, quantity in self.stock):
+            raise _bad(f"stock.quantity must be 1..{QUANTITY_MAX}")
+        for name, at in (("opens_at", self.opens_at), ("closes_at", self.closes_at)):
+            if at is not None and not 0 <= at <= TIME_MAX_MS:
+                raise _bad(f"{name} must be ms since the epoch, before the year 2100")
+        if self.opens_at is not None and self.closes_at is not None and self.closes_at <= self.opens_at:
+            raise _bad("closes_at must be after opens_at")
+
+
+def _bad(detail: str) -> Refused:
+    return Refused(Reason.BAD_REQUEST, detail)

@@ -30,6 +30,7 @@ class IdMaker:
         self._low = 0
 
     def __call__(self) -> str:
+        """The next id: 32 lower-case hex digits."""
         now = self._now_ms()
         if now > self._last_ms:
             self._last_ms = now

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 PRICE_MAX = 10_000_000_00
-"""Largest price of one unit, in minor units; times `QUANTITY_MAX` it still fits JavaScript's integers."""
+"""Largest price of one unit, in minor units; times `LIMIT_MAX` it still fits JavaScript's integers."""
 
 _CURRENCY = re.compile(r"[A-Z]{3}")
 

@@ -21,8 +21,8 @@ class StreamState:
     seq: int
 
 
-def apply(state: StreamState, event: Event, seq: int) -> StreamState:
-    """The state after one more event.
+def apply(state: StreamState, event: Event | None, seq: int) -> StreamState:
+    """The state after one more event; None is an event of a kind this version does not know: it only counts.
 
     An event already contained in the state (`seq` not above the state's) changes nothing, so a message that
     arrives twice is harmless. Stock in an event never replaces stock of a newer version.
@@ -36,6 +36,8 @@ def apply(state: StreamState, event: Event, seq: int) -> StreamState:
             known = state.drops.get(drop.id)
             merged = drop if known is None else _stocked(drop, lines_of(known))
             return replace(state, drops=MappingProxyType({**state.drops, drop.id: merged}), seq=seq)
+        case None:
+            return replace(state, seq=seq)
         case _:  # pragma: no cover
             assert_never(event)
 
@@ -60,7 +62,7 @@ def stock_of(state: StreamState) -> tuple[StockLine, ...]:
 
 
 def _stocked(drop: Drop, lines: Iterable[StockLine]) -> Drop:
-    newest = {line.variant: line for line in lines}
+    newest = {line.variant: line for line in sorted(lines, key=lambda line: line.version)}
     return replace(drop, variants=tuple(_newer(v, newest.get(v.id)) for v in drop.variants))
 
 

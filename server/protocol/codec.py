@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw
@@ -19,10 +18,21 @@ from server.domain.stream import StreamState
 from server.protocol import frames
 from server.protocol.codes import CloseCode
 
+DETAIL_MAX = 200
+"""Longest detail of a fault in characters: what a client made up is not echoed to it at any length."""
+
+
+class _Kind(msgspec.Struct):
+    """Of an event only what says how to read the rest."""
+
+    kind: str
+
+
 _encoder = msgspec.json.Encoder()
 _client_decoder: msgspec.json.Decoder[frames.ClientFrame] = msgspec.json.Decoder(frames.ClientFrame)
 _server_decoder: msgspec.json.Decoder[frames.ServerFrame] = msgspec.json.Decoder(frames.ServerFrame)
 _news_decoder: msgspec.json.Decoder[frames.News] = msgspec.json.Decoder(frames.News)
+_kind_decoder: msgspec.json.Decoder[_Kind] = msgspec.json.Decoder(_Kind)
 _TYPE = re.compile(r'"type"\s*:\s*"([a-z]{1,16})"')
 _NAMED_FIELD = re.compile(r"(?:unknown|required) field (\S+)")
 
@@ -40,7 +50,7 @@ def decode_client(text: str | bytes) -> frames.ClientFrame:
         raise _bad("the frame is nested too deeply; frames are flat") from None
     except msgspec.ValidationError as error:
         raise _bad(_explain(text, str(error))) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeError) as error:
         raise _bad(f"the frame is not one JSON object: {error}") from None
 
 
@@ -61,12 +71,12 @@ def encode_event(seq: int, at_ms: int, event: Event) -> str:
 
 def read_event(frame: frames.EventFrame) -> Event | None:
     """The event in a frame; None for a kind this version does not know. Raises `msgspec.ValidationError`."""
-    raw: dict[str, Any] = msgspec.json.decode(frame.event)
+    said = _kind_decoder.decode(frame.event).kind
     try:
-        kind = EventKind(raw["kind"])
+        kind = EventKind(said)
     except ValueError:
         return None
-    return msgspec.convert(raw, type_of_kind[kind])
+    return msgspec.json.decode(frame.event, type=type_of_kind[kind])
 
 
 def encode_stock(lines: Iterable[StockLine]) -> str:
@@ -122,7 +132,7 @@ def encode_welcome(
 
 
 def _bad(detail: str) -> ProtocolViolation:
-    return ProtocolViolation(detail, code=CloseCode.BAD_FRAME)
+    return ProtocolViolation(detail[:DETAIL_MAX], code=CloseCode.BAD_FRAME)
 
 
 def _explain(text: str | bytes, problem: str) -> str:

@@ -19,7 +19,7 @@ FRAME_MAX_BYTES = 16 * 1024
 """Largest frame a client may send; a larger one is closed with 1009."""
 
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
-Ref = Annotated[str, Meta(min_length=1, max_length=REF_MAX, pattern=r"^[\x21-\x7e]+$")]
+Ref = Annotated[str, Meta(min_length=1, max_length=REF_MAX, pattern=r"^[\x21-\x7e]+\Z")]
 Seq = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 
 

@@ -29,7 +29,9 @@ class ClientSession:
         self.state = SessionState.AWAITING_HELLO
 
     def receive(self, text: str | bytes) -> frames.ClientFrame:
-        """The next frame. Raises `ProtocolViolation`, after which the session is over."""
+        """The next frame. Raises `ProtocolViolation`, after which the session is over and stays so."""
+        if self.state is SessionState.OVER:
+            raise ProtocolViolation("the session is over", code=CloseCode.BAD_FRAME)
         try:
             frame = codec.decode_client(text)
             if isinstance(frame, frames.Hello) is not (self.state is SessionState.AWAITING_HELLO):

@@ -1,0 +1,231 @@
+"""Orders: group commit. One transaction serves a whole batch of orders for one drop."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import RowMapping, TextClause, case, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.domain.drop import DropStatus, StockLine
+from server.domain.events import DropEvent, EventKind
+from server.domain.news import News
+from server.domain.order import Order, OrderRequest, OrderStatus, Receipt
+from server.domain.stock import Decision, Offer, decide
+from server.store import events
+from server.store.engine import Database
+from server.store.rows import drops_of, lock_stock
+from server.store.tables import datetime_of, drop_stock, drops, orders, streams
+
+HISTORY_PAGE_MAX = 100
+
+
+@dataclass(frozen=True, slots=True)
+class _Sql:
+    """The statements that take a whole batch as one JSON parameter, in one dialect."""
+
+    earlier: TextClause
+    bought: TextClause
+    insert: TextClause
+
+
+_COLUMNS = "id, viewer_id, ref, stream_id, drop_id, product_id, variant_id, title, quantity, total, currency, status"
+# JSON strings are utf8mb4: without the column's own collation the join could not use the index
+_ASCII = "CHARACTER SET ascii COLLATE ascii_bin"
+_BUYERS = (
+    f"JSON_TABLE(:buyers, '$[*]' COLUMNS (viewer CHAR(32) {_ASCII} PATH '$[0]',"
+    f" ref VARCHAR(64) {_ASCII} PATH '$[1]')) b"
+)
+_MYSQL = _Sql(
+    earlier=text(
+        f"SELECT o.* FROM {_BUYERS} JOIN orders o ON o.viewer_id = b.viewer AND o.ref = b.ref"  # noqa: S608
+    ),
+    bought=text(
+        "SELECT o.viewer_id, SUM(o.quantity) FROM"  # noqa: S608
+        f" (SELECT DISTINCT b.viewer FROM {_BUYERS}) v JOIN orders o ON o.drop_id = :drop AND o.viewer_id = v.viewer"
+        " GROUP BY o.viewer_id"
+    ),
+    insert=text(
+        f"INSERT INTO orders ({_COLUMNS}, placed_at)"  # noqa: S608
+        " SELECT j.id, j.viewer, j.ref, :stream, :drop, :product, j.variant, :title, j.quantity, j.total, :currency,"
+        " :status, :placed_at FROM JSON_TABLE(:orders, '$[*]' COLUMNS ("
+        "id CHAR(32) PATH '$[0]', viewer CHAR(32) PATH '$[1]', ref VARCHAR(64) PATH '$[2]',"
+        " variant CHAR(32) PATH '$[3]', quantity INT PATH '$[4]', total BIGINT PATH '$[5]')) j"
+    ),
+)
+_SQLITE = _Sql(
+    earlier=text(
+        "SELECT o.* FROM json_each(:buyers) b JOIN orders o"
+        " ON o.viewer_id = json_extract(b.value, '$[0]') AND o.ref = json_extract(b.value, '$[1]')"
+    ),
+    bought=text(
+        "SELECT o.viewer_id, SUM(o.quantity) FROM"
+        " (SELECT DISTINCT json_extract(b.value, '$[0]') AS viewer FROM json_each(:buyers) b) v"
+        " JOIN orders o ON o.drop_id = :drop AND o.viewer_id = v.viewer GROUP BY o.viewer_id"
+    ),
+    insert=text(
+        f"INSERT INTO orders ({_COLUMNS}, placed_at)"  # noqa: S608
+        " SELECT json_extract(j.value, '$[0]'), json_extract(j.value, '$[1]'), json_extract(j.value, '$[2]'),"
+        " :stream, :drop, :product, json_extract(j.value, '$[3]'), :title, json_extract(j.value, '$[4]'),"
+        " json_extract(j.value, '$[5]'), :currency, :status, :placed_at FROM json_each(:orders) j"
+    ),
+)
+
+
+class Orders:
+    """The orders of every viewer, and the transaction that takes a batch of them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._sql = _SQLITE if database.is_sqlite else _MYSQL
+
+    async def commit(self, drop_id: str, batch: Sequence[OrderRequest]) -> tuple[tuple[Receipt, ...], News | None]:
+        """Decides and commits a batch of orders for one drop; when this returns, it is durable.
+
+        Repeating a batch is safe: what was committed before gets its first receipt again. So a commit of unknown
+        outcome is settled by doing the batch again. Raises `Unavailable` (nothing is known of the outcome).
+        Cancelled before COMMIT, nothing is taken.
+        """
+        return await self._database.run(
+            lambda connection: self._decide(connection, drop_id, batch), again_on_duplicate=True
+        )
+
+    async def _decide(
+        self, connection: AsyncConnection, drop_id: str, batch: Sequence[OrderRequest]
+    ) -> tuple[tuple[Receipt, ...], News | None]:
+        stock = await lock_stock(connection, drop_id)
+        offer, slug = await self._offer(connection, drop_id, stock)
+        now = await self._database.now_ms(connection)
+        buyers = json.dumps([(request.viewer, request.ref) for request in batch])
+        decision = decide(
+            offer,
+            batch,
+            earlier=await self._earlier(connection, buyers),
+            bought=await self._bought(connection, drop_id, buyers),
+            now_ms=now,
+        )
+        if offer is None or not decision.orders:
+            return decision.receipts, None
+        await self._insert(connection, offer, decision, now)
+        lines = await self._take(connection, drop_id, stock, decision)
+        news = News(slug, stock=lines)
+        if decision.sold_out:
+            news = replace(news, events=(await self._sold_out(connection, drop_id, offer.stream, now),))
+        return decision.receipts, news
+
+    async def _offer(
+        self, connection: AsyncConnection, drop_id: str, stock: Sequence[RowMapping]
+    ) -> tuple[Offer | None, str]:
+        if not stock:
+            return None, ""
+        row = (
+            (
+                await connection.execute(
+                    select(drops, streams.c.slug)
+                    .join(streams, streams.c.id == drops.c.stream_id)
+                    .where(drops.c.id == drop_id)
+                )
+            )
+            .mappings()
+            .one()
+        )
+        offer = Offer(
+            drop=drop_id,
+            stream=row["stream_id"],
+            product=row["product_id"],
+            title=row["title"],
+            status=DropStatus(row["status"]),
+            price=row["price"],
+            currency=row["currency"],
+            limit=row["viewer_limit"],
+            opens_at=row["opens_at"],
+            closes_at=row["closes_at"],
+            left={line["variant_id"]: line["left"] for line in stock},
+        )
+        return offer, row["slug"]
+
+    async def _earlier(self, connection: AsyncConnection, buyers: str) -> Mapping[tuple[str, str], Order]:
+        rows = (await connection.execute(self._sql.earlier.columns(*orders.c), {"buyers": buyers})).mappings()
+        return {(row["viewer_id"], row["ref"]): _order(row) for row in rows}
+
+    async def _bought(self, connection: AsyncConnection, drop_id: str, buyers: str) -> Mapping[str, int]:
+        rows = await connection.execute(self._sql.bought, {"buyers": buyers, "drop": drop_id})
+        return {viewer: int(quantity) for viewer, quantity in rows}
+
+    async def _insert(self, connection: AsyncConnection, offer: Offer, decision: Decision, now: int) -> None:
+        rows = [(o.id, o.viewer, o.ref, o.variant, o.quantity, o.total) for o in decision.orders]
+        await connection.execute(
+            self._sql.insert,
+            {
+                "orders": json.dumps(rows),
+                "stream": offer.stream,
+                "drop": offer.drop,
+                "product": offer.product,
+                "title": offer.title,
+                "currency": offer.currency,
+                "status": OrderStatus.ACCEPTED.value,
+                "placed_at": str(datetime_of(now)) if self._database.is_sqlite else datetime_of(now),
+            },
+        )
+
+    @staticmethod
+    async def _take(
+        connection: AsyncConnection, drop_id: str, stock: Sequence[RowMapping], decision: Decision
+    ) -> tuple[StockLine, ...]:
+        taken = decision.taken
+        amount = case(taken, value=drop_stock.c.variant_id, else_=0)
+        await connection.execute(
+            update(drop_stock)
+            .where(drop_stock.c.drop_id == drop_id, drop_stock.c.variant_id.in_(list(taken)))
+            .values(left=drop_stock.c.left - amount, sold=drop_stock.c.sold + amount, version=drop_stock.c.version + 1)
+        )
+        return tuple(
+            StockLine(drop_id, line["variant_id"], line["left"] - taken[line["variant_id"]], line["version"] + 1)
+            for line in stock
+            if line["variant_id"] in taken
+        )
+
+    @staticmethod
+    async def _sold_out(connection: AsyncConnection, drop_id: str, stream_id: str, now: int) -> str:
+        (drop,) = await drops_of(connection, drops.c.id == drop_id)
+        sold_out = replace(drop, status=DropStatus.SOLD_OUT)
+        frame = await events.append(connection, stream_id, now, DropEvent(EventKind.DROP_SOLD_OUT, sold_out))
+        await connection.execute(update(drops).where(drops.c.id == drop_id).values(status=DropStatus.SOLD_OUT))
+        return frame
+
+    async def of_viewer(
+        self, viewer: str, *, after: str | None = None, limit: int = 20
+    ) -> tuple[list[tuple[Order, str]], str | None]:
+        """A viewer's orders, newest first, each with its stream's slug, and the cursor of the next page."""
+        limit = min(limit, HISTORY_PAGE_MAX)
+        query = (
+            select(orders, streams.c.slug)
+            .join(streams, streams.c.id == orders.c.stream_id)
+            .where(orders.c.viewer_id == viewer)
+        )
+        if after is not None:
+            query = query.where(orders.c.id < after)
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(query.order_by(orders.c.id.desc()).limit(limit + 1))).mappings().all()
+        page = [(_order(row), row["slug"]) for row in rows[:limit]]
+        return page, page[-1][0].id if len(rows) > limit else None
+
+
+def _order(row: RowMapping) -> Order:
+    return Order(
+        id=row["id"],
+        viewer=row["viewer_id"],
+        ref=row["ref"],
+        stream=row["stream_id"],
+        drop=row["drop_id"],
+        product=row["product_id"],
+        variant=row["variant_id"],
+        title=row["title"],
+        quantity=row["quantity"],
+        total=row["total"],
+        currency=row["currency"],
+        status=OrderStatus(row["status"]),
+        placed_at=row["placed_at"],
+    )

@@ -1,0 +1,82 @@
+"""Users: who may sign in, and as what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import RowMapping, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.domain.errors import Reason, Refused
+from server.domain.ids import new_id
+from server.domain.user import Role, User
+from server.store.engine import Database, is_duplicate
+from server.store.tables import users
+
+_INSERT_ROWS_MAX = 1_000
+
+
+class Users:
+    """Accounts and their password hashes."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def create(self, *, email: str, name: str, role: Role, password_hash: str | None) -> User:
+        """Creates a user. Raises `Refused` (`conflict`) when the address has an account."""
+        user = User(new_id(), email, name, role)
+        try:
+            async with self._database.transaction() as connection:
+                await self._insert(connection, [user], password_hash)
+        except IntegrityError as error:
+            if is_duplicate(error):
+                raise Refused(Reason.CONFLICT, f"there is an account for {email} already") from None
+            raise
+        return user
+
+    async def create_nameless(self, count: int) -> list[User]:
+        """Makes viewer accounts without address or password, for rehearsals: they join by ticket only."""
+        made = [User(new_id(), "", f"Guest of rehearsal {n + 1}", Role.VIEWER) for n in range(count)]
+        for start in range(0, count, _INSERT_ROWS_MAX):
+            async with self._database.transaction() as connection:
+                await self._insert(connection, made[start : start + _INSERT_ROWS_MAX], None)
+        return made
+
+    async def by_email(self, email: str) -> tuple[User, str | None] | None:
+        """The account of an address with its password hash."""
+        async with self._database.reading() as connection:
+            row = (await connection.execute(select(users).where(users.c.email == email))).mappings().one_or_none()
+        return None if row is None else (_user(row), row["password_hash"])
+
+    async def by_id(self, user_id: str) -> User | None:
+        """The account of an id."""
+        async with self._database.reading() as connection:
+            row = (await connection.execute(select(users).where(users.c.id == user_id))).mappings().one_or_none()
+        return None if row is None else _user(row)
+
+    async def set_password(self, user_id: str, password_hash: str) -> None:
+        """Replaces a password hash."""
+        async with self._database.transaction() as connection:
+            await connection.execute(update(users).where(users.c.id == user_id).values(password_hash=password_hash))
+
+    async def _insert(self, connection: AsyncConnection, made: Sequence[User], password_hash: str | None) -> None:
+        now = await self._database.now_ms(connection)
+        await connection.execute(
+            users.insert(),
+            [
+                {
+                    "id": user.id,
+                    "email": user.email or None,
+                    "name": user.name,
+                    "role": user.role,
+                    "password_hash": password_hash,
+                    "created_at": now,
+                }
+                for user in made
+            ],
+        )
+
+
+def _user(row: RowMapping) -> User:
+    return User(row["id"], row["email"] or "", row["name"], Role(row["role"]))
