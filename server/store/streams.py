@@ -32,7 +32,7 @@ class Streams:
         self._database = database
 
     async def epoch(self) -> str:
-        """The epoch of this database's log. Raises `Unavailable`, or `LookupError` when the schema was never applied."""
+        """The epoch of this database's log. Raises `Unavailable`, or `LookupError` without a schema."""
         async with self._database.reading() as connection:
             epoch = (await connection.execute(select(deployment.c.epoch))).scalar_one_or_none()
         if epoch is None:

@@ -1,0 +1,1 @@
+"""The viewers of this replica: who watches what, and what reaches them."""

@@ -1,0 +1,88 @@
+"""What the live side needs of the rest of the house."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from server.domain.drop import StockLine
+from server.domain.order import Receipt
+from server.domain.stream import StreamState
+from server.domain.user import User
+from server.protocol.frames import PlaceOrder
+
+
+class Log(Protocol):
+    """The log of events and the truth about stock: the database. Every call may raise `Unavailable`."""
+
+    async def whole(self, slug: str) -> StreamState | None:
+        """A stream as of one moment; None when there is none of that slug."""
+        ...
+
+    async def events_after(self, slug: str, seq: int, limit: int) -> list[tuple[int, str]]:
+        """At most `limit` events after `seq` as (seq, frame), in order."""
+        ...
+
+    async def heads(self, slugs: list[str]) -> tuple[dict[str, int], dict[str, list[StockLine]]]:
+        """Where these streams stand, and the stock of their drops on sale."""
+        ...
+
+
+class Doorbell(Protocol):
+    """News between replicas."""
+
+    def listen(self, stream: str) -> AbstractAsyncContextManager[AsyncIterator[str]]:
+        """Messages about a stream; an empty one means: something may have been missed, catch up from the log."""
+        ...
+
+    async def ring(self, stream: str, message: str) -> None:
+        """Tells every replica. Raises `Unavailable`."""
+        ...
+
+
+class Outlet(Protocol):
+    """One viewer's way out. Neither call waits or raises, whatever the state of the connection."""
+
+    person: str
+
+    def write(self, frame: str, *, state: bool = False) -> None:
+        """Sends a frame; one that is `state` may be skipped for a viewer that does not keep up."""
+        ...
+
+    def close(self, code: int) -> None:
+        """Closes the connection once what was written is sent."""
+        ...
+
+
+class Wire(Protocol):
+    """A WebSocket after its handshake. `receive` and `send` raise `Disconnected` when the other side is gone."""
+
+    async def receive(self) -> str | bytes:
+        """The next message."""
+        ...
+
+    async def send(self, text: str) -> None:
+        """Sends a text; waits while the socket is full."""
+        ...
+
+    async def close(self, code: int) -> None:
+        """Closes; harmless when closed already."""
+        ...
+
+
+class Till(Protocol):
+    """Where orders are taken."""
+
+    def place(self, viewer: User | None, order: PlaceOrder) -> asyncio.Future[Receipt]:
+        """Takes an order; the receipt comes when it is decided. Cancelling the wait does not undo the order."""
+        ...
+
+
+class Tickets(Protocol):
+    """One-time tickets for clients that cannot send the cookie."""
+
+    async def redeem(self, ticket: str, stream: str) -> User | None:
+        """Who a ticket for this stream stands for; None when it is used, expired, or for another stream."""
+        ...

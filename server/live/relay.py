@@ -1,0 +1,182 @@
+"""The relay: for every stream that is watched here, one subscription, one timeline, one room."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from server import metrics, tasks
+from server.domain.errors import Unavailable
+from server.live.hub import Hub
+from server.live.ports import Doorbell, Log
+from server.live.stream import LiveStream
+from server.protocol import codec, frames
+
+log = logging.getLogger(__name__)
+
+SWEEP_S = 1.0
+"""How often the log is asked where the watched streams stand: bounds what a lost message on the bus can cost."""
+
+KEPT_S = 30.0
+"""How long a stream nobody watches is kept, so that a reload does not open it anew."""
+
+_PRESENCE_EVERY = 3  # sweeps
+
+
+@dataclass(slots=True)
+class _Open:
+    stream: LiveStream
+    ready: asyncio.Future[bool]
+    task: asyncio.Task[None] | None = None
+    held: int = 0
+    idle_since: float = field(default_factory=time.monotonic)
+
+
+class Relay:
+    """Opens a stream with its first viewer and closes it `KEPT_S` after the last; sweeps, ticks, counts.
+
+    Owns one listening task per open stream, one that sweeps and one that ticks; all end with `close()`.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        log_: Log,
+        bus: Doorbell,
+        *,
+        replica: str,
+        epoch: str,
+        tick_ms: int = 15_000,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._hub = hub
+        self._log = log_
+        self._bus = bus
+        self._replica = replica
+        self._epoch = epoch
+        self._tick_ms = tick_ms
+        self._now_ms = now_ms
+        self._open: dict[str, _Open] = {}
+        self._sweeper: asyncio.Task[None] | None = None
+        self._ticker: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Starts to sweep and to tick."""
+        self._sweeper = tasks.start(self._sweep_for_ever(), "relay: sweep")
+        self._ticker = tasks.start(self._tick_for_ever(), "relay: tick")
+
+    async def close(self) -> None:
+        """Ends every task."""
+        await tasks.stop(self._sweeper, self._ticker, *(entry.task for entry in self._open.values()))
+        self._open.clear()
+
+    @asynccontextmanager
+    async def watching(self, slug: str) -> AsyncIterator[LiveStream | None]:
+        """A stream kept open and true while the block runs; None when there is none of that slug.
+
+        Raises `Unavailable` when it has to be opened and the database does not answer.
+        """
+        entry = self._open.get(slug)
+        if entry is None:
+            # asked first, so that a slug nobody has costs no subscription
+            heads, _ = await self._log.heads([slug])
+            if slug not in heads:
+                yield None
+                return
+            entry = self._open.get(slug) or self._start(slug)
+        entry.held += 1
+        try:
+            found = await asyncio.shield(entry.ready)
+            yield entry.stream if found else None
+        finally:
+            entry.held -= 1
+            entry.idle_since = time.monotonic()
+
+    def viewers(self, slug: str) -> int:
+        """How many people watch a stream, as far as this replica has heard."""
+        entry = self._open.get(slug)
+        return entry.stream.viewers if entry else 0
+
+    def _start(self, slug: str) -> _Open:
+        stream = LiveStream(
+            slug,
+            self._hub.room(slug),
+            self._log,
+            replica=self._replica,
+            epoch=self._epoch,
+            tick_ms=self._tick_ms,
+            now_ms=self._now_ms,
+        )
+        entry = self._open[slug] = _Open(stream, asyncio.get_running_loop().create_future())
+        entry.task = tasks.start(self._follow(entry), f"relay: {slug}", may_end=True)
+        metrics.STREAMS.set(len(self._open))
+        return entry
+
+    async def _follow(self, entry: _Open) -> None:
+        """Subscribes, then loads, then listens: nothing published in between is missed."""
+        slug = entry.stream.slug
+        try:
+            async with self._bus.listen(slug) as messages:
+                entry.ready.set_result(await entry.stream.load())
+                await entry.stream.listen(messages)
+        except Unavailable as error:
+            if entry.ready.done():
+                raise
+            entry.ready.set_exception(error)
+            entry.ready.exception()  # nobody may be waiting any more: not a bug
+        finally:
+            if not entry.ready.done():
+                entry.ready.cancel()
+            if self._open.get(slug) is entry:
+                del self._open[slug]
+            metrics.STREAMS.set(len(self._open))
+
+    async def _sweep_for_ever(self) -> None:
+        sweeps = 0
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            sweeps += 1
+            await self._close_idle()
+            try:
+                await self._sweep()
+                if sweeps % _PRESENCE_EVERY == 0:
+                    await self._announce_presence()
+            except Unavailable as error:
+                log.warning("the sweep is put off", extra={"error": str(error)})
+
+    async def _sweep(self) -> None:
+        loaded = {slug: entry.stream for slug, entry in self._open.items() if entry.ready.done()}
+        if not loaded:
+            return
+        heads, stock = await self._log.heads(list(loaded))
+        for slug, stream in loaded.items():
+            behind = heads.get(slug, 0) - stream.seq
+            if behind > 0:
+                metrics.HEALED.inc(behind)
+                await stream.catch_up()
+            stream.restock(stock.get(slug, []))
+
+    async def _announce_presence(self) -> None:
+        for slug, entry in list(self._open.items()):
+            said = frames.Present(self._replica, len(entry.stream.room.people))
+            await self._bus.ring(slug, codec.encode(said))
+
+    async def _close_idle(self) -> None:
+        before = time.monotonic() - KEPT_S
+        for slug, entry in list(self._open.items()):
+            if not entry.held and entry.idle_since < before:
+                del self._open[slug]
+                await tasks.stop(entry.task)
+                self._hub.forget(slug)
+        metrics.STREAMS.set(len(self._open))
+
+    async def _tick_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(self._tick_ms / 1000)
+            for entry in self._open.values():
+                if entry.ready.done():
+                    entry.stream.tick()

@@ -1,0 +1,33 @@
+"""All metrics, declared once. Names follow Prometheus' conventions; every unit is in the name."""
+
+from __future__ import annotations
+
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram, generate_latest
+
+VIEWERS = Gauge("dropcast_sockets", "Sockets joined to a stream on this replica")
+STREAMS = Gauge("dropcast_streams_open", "Streams this replica follows")
+JOINS = Counter("dropcast_joins_total", "Viewers welcomed", ["kind"])
+FRAMES = Counter("dropcast_frames_fanned_out_total", "Frames made for all viewers of a stream", ["kind"])
+SOCKETS_CLOSED = Counter("dropcast_sockets_closed_total", "Sockets this replica closed", ["code"])
+HEALED = Counter("dropcast_events_healed_total", "Events read from the log because the bus did not bring them")
+BUS_UP = Gauge("dropcast_bus_up", "1 while this replica hears the bus")
+RINGS_LOST = Counter("dropcast_rings_lost_total", "Messages the bus did not take")
+RECEIPTS = Counter("dropcast_receipts_total", "Receipts given", ["reason"])
+BATCH_ORDERS = Histogram(
+    "dropcast_batch_orders",
+    "Orders committed in one transaction",
+    buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048),
+)
+COMMIT_SECONDS = Histogram(
+    "dropcast_commit_seconds",
+    "Time of one batch from lock to COMMIT",
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
+)
+QUEUE_ORDERS = Gauge("dropcast_orders_waiting", "Orders waiting for the committer")
+TASKS_DIED = Counter("dropcast_tasks_died_total", "Background tasks that ended by themselves", ["owner"])
+BUGS = Counter("dropcast_bugs_total", "Unexpected errors answered with internal", ["where"])
+
+
+def text() -> bytes:
+    """The current values in Prometheus' text format."""
+    return generate_latest(REGISTRY)

@@ -1,0 +1,47 @@
+"""The intake: admits an order or refuses it early. It may refuse, it never grants."""
+
+from __future__ import annotations
+
+import asyncio
+
+from server.domain.errors import Reason
+from server.domain.ids import IdMaker, new_id
+from server.domain.order import OrderRequest, Receipt, Rejected
+from server.domain.user import User
+from server.protocol.frames import PlaceOrder
+from server.sale.committer import Committer
+
+_QUANTITY_SANE = 2**31 - 1  # the column's type; the drop's own limit is far below and is checked in the transaction
+
+
+class Intake:
+    """What stands between the socket and the committer."""
+
+    def __init__(self, committer: Committer, *, make_id: IdMaker = new_id) -> None:
+        self._committer = committer
+        self._make_id = make_id
+        self._draining = False
+
+    def drain(self) -> None:
+        """From now on every new order is answered `draining`."""
+        self._draining = True
+
+    def place(self, viewer: User | None, order: PlaceOrder) -> asyncio.Future[Receipt]:
+        """Takes an order. The future always comes to a receipt; cancelling it does not undo the order."""
+        reason = self._refusal(viewer, order)
+        if reason is not None or viewer is None:
+            refused: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+            refused.set_result(Rejected(order.ref, reason or Reason.LOGIN_REQUIRED))
+            return refused
+        return self._committer.submit(
+            OrderRequest(self._make_id(), viewer.id, order.ref, order.drop, order.variant, order.quantity)
+        )
+
+    def _refusal(self, viewer: User | None, order: PlaceOrder) -> Reason | None:
+        if viewer is None:
+            return Reason.LOGIN_REQUIRED
+        if self._draining:
+            return Reason.DRAINING
+        if not 1 <= order.quantity <= _QUANTITY_SANE:
+            return Reason.BAD_QUANTITY
+        return None

@@ -1,0 +1,67 @@
+"""What the sale needs of the rest of the house."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from server.domain.drop import Drop, DropPlan
+from server.domain.news import News
+from server.domain.order import OrderRequest, Receipt
+from server.domain.stream import StreamState
+from server.domain.user import User
+from server.domain.views import Stream, StreamStatus
+
+
+class OrderBook(Protocol):
+    """Where orders are decided and kept."""
+
+    async def commit(self, drop_id: str, batch: Sequence[OrderRequest]) -> tuple[tuple[Receipt, ...], News | None]:
+        """Decides and commits a batch for one drop; repeating it is safe. Raises `Unavailable`: outcome unknown."""
+        ...
+
+
+class DropBook(Protocol):
+    """Where drops are kept. Each call is one transaction, event included; each may raise `Refused`, `Unavailable`."""
+
+    async def schedule(self, host: User, slug: str, plan: DropPlan) -> tuple[Drop, News]:
+        """Puts a drop on the run sheet."""
+        ...
+
+    async def open(self, host: User, drop_id: str) -> tuple[Drop, News]:
+        """Opens a drop."""
+        ...
+
+    async def close(self, host: User, drop_id: str) -> tuple[Drop, News]:
+        """Closes a drop."""
+        ...
+
+    async def restock(
+        self, host: User, drop_id: str, variant: str, quantity: int, ref: str | None
+    ) -> tuple[Drop, News]:
+        """Puts more in."""
+        ...
+
+
+class StreamBook(Protocol):
+    """Where streams are kept."""
+
+    async def create(self, host: User, *, slug: str, title: str, starts_at: int | None, video: str | None) -> Stream:
+        """Creates a stream."""
+        ...
+
+    async def change_status(self, host: User, slug: str, status: StreamStatus) -> tuple[Stream, News]:
+        """Starts or ends a stream."""
+        ...
+
+    async def whole(self, slug: str) -> StreamState | None:
+        """A stream with its drops."""
+        ...
+
+
+class Bell(Protocol):
+    """The way to every replica."""
+
+    async def ring(self, stream: str, message: str) -> None:
+        """Tells every replica. Raises `Unavailable`."""
+        ...
