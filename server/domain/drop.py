@@ -86,6 +86,8 @@ class DropPlan:
 
     def check(self) -> None:
         """Raises `Refused` with the first thing that is wrong with the plan."""
+        if not (self.product.isascii() and 1 <= len(self.product) <= 64):
+            raise _bad("product must be a product's id or SKU")
         if not 0 <= self.price <= money.PRICE_MAX:
             raise _bad(f"price must be 0..{money.PRICE_MAX} minor units")
         if not money.is_currency(self.currency):

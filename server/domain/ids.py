@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Callable
@@ -46,3 +47,10 @@ class IdMaker:
 
 new_id = IdMaker()
 """The process-wide maker; constructors take an `IdMaker` where a test wants its own."""
+
+_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def is_id(text: str) -> bool:
+    """Whether a text from outside has the shape of an id; anything else cannot name a thing of ours."""
+    return _ID.fullmatch(text) is not None

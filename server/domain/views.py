@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -25,3 +26,11 @@ class Stream:
     starts_at: int | None
     video: str | None
     viewers: int = 0
+
+
+_SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
+
+
+def is_slug(text: str) -> bool:
+    """Whether a text can name a stream: 1..64 of a-z, 0-9 and inner hyphens."""
+    return _SLUG.fullmatch(text) is not None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 from server.live.ports import Outlet
+
+_LOOK_EVERY_S = 0.05
 
 
 class Room:
@@ -54,6 +57,11 @@ class Hub:
 
     def __init__(self) -> None:
         self._rooms: dict[str, Room] = {}
+
+    async def emptied(self) -> None:
+        """Waits until nobody is here. Leaving is rare news to wait for, so it is looked for, not signalled."""
+        while len(self):  # noqa: ASYNC110  the hot path should not pay for an event only a drain awaits
+            await asyncio.sleep(_LOOK_EVERY_S)
 
     def room(self, slug: str) -> Room:
         """The room of a stream, made when there is none."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from server import metrics, tasks
 from server.domain.errors import Unavailable
+from server.domain.views import is_slug
 from server.live.hub import Hub
 from server.live.ports import Doorbell, Log
 from server.live.stream import LiveStream
@@ -82,6 +83,9 @@ class Relay:
         """
         entry = self._open.get(slug)
         if entry is None:
+            if not is_slug(slug):
+                yield None
+                return
             # asked first, so that a slug nobody has costs no subscription
             heads, _ = await self._log.heads([slug])
             if slug not in heads:

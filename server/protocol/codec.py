@@ -55,12 +55,12 @@ def decode_client(text: str | bytes) -> frames.ClientFrame:
 
 
 def decode_server(text: str | bytes) -> frames.ServerFrame:
-    """What a server said, for clients written in Python. Raises `msgspec.DecodeError`."""
+    """What a server said, for clients written in Python. Raises as `decode_news` does."""
     return _server_decoder.decode(text)
 
 
 def decode_news(text: str | bytes) -> frames.News:
-    """What another replica said on the bus. Raises `msgspec.DecodeError`, `RecursionError`."""
+    """What another replica said on the bus. Raises `msgspec.DecodeError`, `UnicodeError`, `RecursionError`."""
     return _news_decoder.decode(text)
 
 

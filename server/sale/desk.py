@@ -7,14 +7,14 @@ from collections.abc import Callable
 
 from server.domain.drop import QUANTITY_MAX, TIME_MAX_MS, Drop, DropPlan, DropStatus
 from server.domain.errors import Reason, Refused
+from server.domain.ids import is_id
 from server.domain.news import News
 from server.domain.user import User
-from server.domain.views import Stream, StreamStatus
+from server.domain.views import Stream, StreamStatus, is_slug
 from server.sale.ports import DropBook, StreamBook
 
 TITLE_MAX = 200
 ADDRESS_MAX = 500
-_SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 _REF = re.compile(r"[\x21-\x7e]{1,64}")
 
 
@@ -30,7 +30,7 @@ class Desk:
         self, host: User, slug: str, title: str, *, starts_at: int | None = None, video: str | None = None
     ) -> Stream:
         """Creates a stream, not live yet."""
-        if not _SLUG.fullmatch(slug):
+        if not is_slug(slug):
             raise _bad("slug must be 1..64 of a-z, 0-9 and - (not first or last)")
         title = title.strip()
         if not 1 <= len(title) <= TITLE_MAX:
@@ -65,11 +65,11 @@ class Desk:
 
     async def open_drop(self, host: User, drop_id: str) -> Drop:
         """Opens a drop to every viewer."""
-        return self._told(await self._drops.open(host, drop_id))
+        return self._told(await self._drops.open(host, _known(drop_id)))
 
     async def close_drop(self, host: User, drop_id: str) -> Drop:
         """Closes a drop; what is left goes back to the catalogue."""
-        return self._told(await self._drops.close(host, drop_id))
+        return self._told(await self._drops.close(host, _known(drop_id)))
 
     async def restock_drop(self, host: User, drop_id: str, variant: str, quantity: int, ref: str | None) -> Drop:
         """Puts more of a variant into a drop. The same `ref` puts it in once."""
@@ -77,12 +77,18 @@ class Desk:
             raise _bad(f"quantity must be 1..{QUANTITY_MAX}")
         if ref is not None and not _REF.fullmatch(ref):
             raise _bad("ref must be 1..64 printable ASCII characters without spaces")
-        return self._told(await self._drops.restock(host, drop_id, variant, quantity, ref))
+        return self._told(await self._drops.restock(host, _known(drop_id), variant, quantity, ref))
 
     def _told(self, changed: tuple[Drop, News]) -> Drop:
         drop, news = changed
         self._announce(news)
         return drop
+
+
+def _known(drop_id: str) -> str:
+    if not is_id(drop_id):
+        raise Refused(Reason.NOT_FOUND, "there is no such drop")
+    return drop_id
 
 
 def _bad(detail: str) -> Refused:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from server.domain.errors import Reason
-from server.domain.ids import IdMaker, new_id
+from server.domain.ids import IdMaker, is_id, new_id
 from server.domain.order import OrderRequest, Receipt, Rejected
 from server.domain.user import User
 from server.protocol.frames import PlaceOrder
@@ -44,4 +44,6 @@ class Intake:
             return Reason.DRAINING
         if not 1 <= order.quantity <= _QUANTITY_SANE:
             return Reason.BAD_QUANTITY
+        if not is_id(order.drop):
+            return Reason.UNKNOWN_DROP
         return None

@@ -1,0 +1,169 @@
+"""The composition root: builds every part, in order, in one lifespan. The only reader of settings."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+
+from admin_ui import build_admin
+from server import metrics
+from server.accounts.door import Door
+from server.accounts.keep import MemoryKeep, RedisKeep
+from server.accounts.passwords import Passwords
+from server.bus.doorbell import Doorbell
+from server.bus.memory import MemoryBackend
+from server.bus.redis import RedisBackend
+from server.catalog.search import Search
+from server.domain.errors import Refused, Unavailable
+from server.domain.ids import new_id
+from server.live.connection import Reception
+from server.live.drain import Drain
+from server.live.hub import Hub
+from server.live.relay import Relay
+from server.sale.announcer import Announcer
+from server.sale.committer import Committer
+from server.sale.desk import Desk
+from server.sale.intake import Intake
+from server.settings import Settings
+from server.store.catalog import Catalog
+from server.store.drops import Drops
+from server.store.engine import Database, open_database
+from server.store.orders import Orders
+from server.store.schema import check_schema
+from server.store.single import only_replica
+from server.store.streams import Streams
+from server.store.users import Users
+from server.web import answers
+from server.web.edge import Edge
+from server.web.routes import routes
+from server.web.security import Guard, Origins
+
+log = logging.getLogger(__name__)
+
+CLIENT_DIR = Path(__file__).resolve().parents[1] / "client"
+BODY_MAX_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What the process needs of the app: the ASGI callable, and the way to leave."""
+
+    asgi: Starlette
+    drain: Drain
+
+
+@asynccontextmanager
+async def opened_database(settings: Settings) -> AsyncIterator[Database]:
+    """The database of the settings, for commands. Raises `Unavailable` on first use when it is not there."""
+    database = open_database(
+        settings.database_url, pool_size=settings.database_pool_size, deadline_s=settings.database_deadline_s
+    )
+    try:
+        if database.is_sqlite:
+            Path(str(database.engine.url.database)).parent.mkdir(parents=True, exist_ok=True)
+        yield database
+    finally:
+        await database.close()
+
+
+def redis_client(settings: Settings) -> Redis:
+    """A Redis for short-lived state: answers within a second or not at all."""
+    return Redis.from_url(
+        settings.bus_url, protocol=2, socket_timeout=1.0, socket_connect_timeout=1.0, retry=Retry(NoBackoff(), 0)
+    )
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[House]:
+    """The whole shop, running until the block ends; parts end in the reverse order of their start.
+
+    Raises `Unavailable`, `WrongSchema`, `SecondReplica` with what to do when it cannot start.
+    """
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(opened_database(settings))
+        await check_schema(database)
+        if database.is_sqlite or settings.bus_url == "memory://":
+            await stack.enter_async_context(only_replica(database))
+        streams, drops, orders, users = Streams(database), Drops(database), Orders(database), Users(database)
+        epoch = await streams.epoch()
+
+        backend = MemoryBackend() if settings.bus_url == "memory://" else RedisBackend(settings.bus_url)
+        bus = Doorbell(backend)
+        await stack.enter_async_context(bus)
+        metrics.BUS_UP.set_function(lambda: float(backend.up))
+
+        announcer = Announcer(bus)
+        announcer.start()
+        stack.push_async_callback(announcer.close)
+        committer = Committer(orders, announcer.announce)
+        stack.push_async_callback(committer.flush)
+        intake = Intake(committer)
+        desk = Desk(streams, drops, announcer.announce)
+
+        if settings.bus_url == "memory://":
+            keep: MemoryKeep | RedisKeep = MemoryKeep()
+        else:
+            redis = redis_client(settings)
+            stack.push_async_callback(redis.aclose)
+            keep = RedisKeep(redis)
+        passwords = Passwords()
+        stack.callback(passwords.close)
+        # the embedded default keeps sessions in the process, so a key that lives as long as they do is enough
+        keys = settings.secret_keys or (secrets.token_hex(32),)
+        door = Door(users, keep, passwords, keys)
+
+        hub = Hub()
+        relay = Relay(hub, streams, bus, replica=new_id(), epoch=epoch, tick_ms=settings.tick_ms)
+        await relay.start()
+        stack.push_async_callback(relay.close)
+        drain = Drain(hub, within_s=settings.drain_within_s, refuse_orders=intake.drain, flush_orders=committer.flush)
+
+        async def health() -> dict[str, str]:
+            try:
+                await streams.epoch()
+                answers_ = "up"
+            except Unavailable:
+                answers_ = "down"
+            return {"database": answers_, "bus": "up" if backend.up else "down"}
+
+        edge = Edge(
+            door=door,
+            desk=desk,
+            relay=relay,
+            reception=Reception(relay, intake, door),
+            orders=orders,
+            streams=streams,
+            search=Search(Catalog(database)),
+            surfaces=frozenset(settings.surfaces),
+            draining=lambda: drain.draining,
+            health=health,
+            epoch=epoch,
+            client_dir=CLIENT_DIR,
+        )
+        asgi = Starlette(
+            routes=routes(edge),
+            middleware=[Middleware(Guard, origins=Origins(settings.public_origins))],
+            exception_handlers={
+                Refused: answers.on_refused,
+                Unavailable: answers.on_unavailable,
+                HTTPException: answers.on_http,
+                Exception: answers.on_bug,
+            },
+            max_body_size=BODY_MAX_BYTES,
+        )
+        if "admin" in settings.surfaces:
+            build_admin(database, identify=edge.user, secret_key=keys[0]).mount_to(asgi)
+        if settings.rate_limits == "off":
+            log.warning("DROPCAST_RATE_LIMITS is off: anybody may try as often as they like; for load tests only")
+        yield House(asgi, drain)

@@ -1,0 +1,89 @@
+"""The commands beside `serve`: each does one thing, says what it did, and gives the exit code."""
+
+from __future__ import annotations
+
+import sys
+
+from server.accounts.door import Door, new_ticket
+from server.accounts.keep import MemoryKeep, RedisKeep
+from server.accounts.passwords import Passwords
+from server.app import opened_database, redis_client
+from server.catalog.demo import DEMO_PRODUCTS
+from server.domain.errors import DropcastError
+from server.domain.user import Role
+from server.settings import Settings
+from server.store.catalog import Catalog
+from server.store.engine import open_database
+from server.store.schema import check_schema
+from server.store.schema import init_db as apply_schema
+from server.store.streams import Streams
+from server.store.users import Users
+from server.store.verify import violations
+
+TICKETS_MAX = 1_000_000
+_TICKETS_AT_ONCE = 1_000
+_VERIFY_DEADLINE_S = 600.0
+
+
+async def init_db(settings: Settings) -> int:
+    """`dropcast init-db`. Raises `WrongSchema` when other tables are there."""
+    async with opened_database(settings) as database:
+        done = await apply_schema(database)
+    print("the schema is applied" if done else "the schema is there already; nothing to do")
+    return 0
+
+
+async def create_user(settings: Settings, *, email: str, role: Role, name: str | None, password: str) -> int:
+    """`dropcast create-user`. Raises `Refused` for a bad or known address or a bad password."""
+    async with opened_database(settings) as database:
+        await check_schema(database)
+        door = Door(Users(database), MemoryKeep(), Passwords(), ["signs nothing here"])
+        user = await door.create_user(email, role, name=name, password=password)
+    print(f"created {user.role} {user.email}")
+    return 0
+
+
+async def seed_demo(settings: Settings) -> int:
+    """`dropcast seed-demo`."""
+    async with opened_database(settings) as database:
+        await check_schema(database)
+        catalog = Catalog(database)
+        for product in DEMO_PRODUCTS:
+            await catalog.put(product)
+    print(f"{len(DEMO_PRODUCTS)} demo products are in the catalogue")
+    return 0
+
+
+async def mint_tickets(settings: Settings, *, stream: str, viewers: int, ttl_s: int) -> int:
+    """`dropcast mint-tickets`: a ticket a line on standard output."""
+    if settings.bus_url == "memory://":
+        raise DropcastError("mint-tickets needs DROPCAST_BUS_URL=redis://…: tickets in a process reach no other")
+    if not 1 <= viewers <= TICKETS_MAX or not 1 <= ttl_s <= 24 * 3600:
+        raise DropcastError(f"--viewers must be 1..{TICKETS_MAX} and --ttl-seconds 1..86400")
+    async with opened_database(settings) as database, redis_client(settings) as redis:
+        await check_schema(database)
+        heads, _ = await Streams(database).heads([stream])
+        if stream not in heads:
+            raise DropcastError(f"there is no stream {stream!r}")
+        keep, users = RedisKeep(redis), Users(database)
+        for start in range(0, viewers, _TICKETS_AT_ONCE):
+            made = await users.create_nameless(min(_TICKETS_AT_ONCE, viewers - start))
+            tickets = [new_ticket(user, stream) for user in made]
+            await keep.put_many({key: value for _, key, value in tickets}, ttl_s)
+            sys.stdout.writelines(ticket + "\n" for ticket, _, _ in tickets)
+    return 0
+
+
+async def verify(settings: Settings) -> int:
+    """`dropcast verify`: each violation on a line; 1 when there is one."""
+    database = open_database(settings.database_url, pool_size=1, deadline_s=_VERIFY_DEADLINE_S)
+    try:
+        await check_schema(database)
+        found = 0
+        async for violation in violations(database):
+            print(violation)
+            found += 1
+    finally:
+        await database.close()
+    print(f"{found} violations" if found else "all invariants hold", file=sys.stderr)
+    return 1 if found else 0

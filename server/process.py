@@ -1,0 +1,85 @@
+"""The process: uvicorn that drains before it shuts down."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+import uvloop
+
+from server.app import opened
+from server.live.drain import Drain
+from server.protocol.frames import FRAME_MAX_BYTES
+from server.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_BACKLOG = 4096
+_LOOK_EVERY_S = 0.1
+
+
+class DrainingServer(uvicorn.Server):
+    """Drains between the signal and uvicorn's own shutdown, which would close every socket at once (1012).
+
+    During the drain the listening socket stays open, so that probes see 503 and refused sockets see why.
+    A second signal leaves at once.
+    """
+
+    def __init__(self, config: uvicorn.Config, drain: Drain) -> None:
+        super().__init__(config)
+        self._drain = drain
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """The first signal asks to leave, the second to leave at once.
+
+        uvicorn's own would raise the signal again at the end, and the parts of the house would not be closed.
+        """
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drains, then closes what is left."""
+        draining = asyncio.create_task(self._drain.run(), name="process: drain")
+        while not draining.done() and not self.force_exit:
+            await asyncio.wait({draining}, timeout=_LOOK_EVERY_S)
+        if self.force_exit:
+            log.warning("second signal: leaving at once")
+        draining.cancel()
+        await asyncio.gather(draining, return_exceptions=True)
+        await super().shutdown(sockets)
+
+
+async def _serve(settings: Settings, started: Callable[[], None] | None) -> None:
+    async with opened(settings) as house:
+        host, _, port = settings.bind.rpartition(":")
+        config = uvicorn.Config(
+            house.asgi,
+            host=host.strip("[]"),
+            port=int(port),
+            lifespan="off",  # the parts are opened around the server, so that a failed start is one clear line
+            ws="websockets-sansio",
+            ws_max_size=FRAME_MAX_BYTES,
+            ws_per_message_deflate=False,  # 34 KiB a connection, and frames are small
+            access_log=False,
+            log_config=None,
+            proxy_headers=True,
+            forwarded_allow_ips=list(settings.trusted_proxies),
+            backlog=_BACKLOG,
+            server_header=False,
+            timeout_graceful_shutdown=20,  # its default waits for ever on a stalled client
+        )
+        server = DrainingServer(config, house.drain)
+        log.info("serving", extra={"bind": settings.bind, "surfaces": settings.surfaces})
+        if started is not None:
+            asyncio.get_running_loop().call_soon(started)
+        await server.serve()
+
+
+def serve(settings: Settings, started: Callable[[], None] | None = None) -> None:
+    """Runs the shop until a signal. `started` is called once the parts are open. Raises what `app.opened` raises."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings, started))

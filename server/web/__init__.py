@@ -1,0 +1,1 @@
+"""The edge: HTTP and the socket's handshake. `routes.py` holds the whole surface in one list."""

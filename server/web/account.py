@@ -1,0 +1,103 @@
+"""Signing in and out, who am I, tickets, and one's own orders."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from server.accounts.door import SESSION_TTL_S
+from server.domain.errors import Reason, Refused
+from server.domain.ids import is_id
+from server.domain.order import Order
+from server.domain.views import is_slug
+from server.web.answers import Json, body
+from server.web.edge import Edge
+from server.web.security import SESSION_COOKIE
+
+
+class SignIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of `POST /api/login`."""
+
+    email: str
+    password: str
+
+
+class AskTicket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of `POST /api/ticket`."""
+
+    stream: str
+
+
+class AccountRoutes:
+    """The signed-in person's own calls."""
+
+    def __init__(self, edge: Edge) -> None:
+        self._edge = edge
+
+    async def login(self, request: Request) -> Response:
+        """`POST /api/login`: a session, in a cookie."""
+        asked = await body(request, SignIn)
+        cookie, user = await self._edge.door.sign_in(asked.email, asked.password)
+        answer = Json({"user": user})
+        answer.set_cookie(
+            SESSION_COOKIE,
+            cookie,
+            max_age=SESSION_TTL_S,
+            httponly=True,
+            samesite="lax",
+            secure=request.url.scheme == "https",
+        )
+        return answer
+
+    async def logout(self, request: Request) -> Response:
+        """`POST /api/logout`: ends the session; harmless without one."""
+        await self._edge.door.sign_out(request.cookies.get(SESSION_COOKIE))
+        answer = Json({})
+        answer.delete_cookie(SESSION_COOKIE, httponly=True, samesite="lax")
+        return answer
+
+    async def me(self, request: Request) -> Response:
+        """`GET /api/me`."""
+        return Json({"user": await self._edge.require(request)})
+
+    async def ticket(self, request: Request) -> Response:
+        """`POST /api/ticket`: one use, 30 s, one stream."""
+        user = await self._edge.require(request)
+        asked = await body(request, AskTicket)
+        if not is_slug(asked.stream):
+            raise Refused(Reason.NOT_FOUND, "there is no such stream")
+        return Json({"ticket": await self._edge.door.ticket(user, asked.stream)})
+
+    async def orders(self, request: Request) -> Response:
+        """`GET /api/orders?after=`: newest first, paged."""
+        user = await self._edge.require(request)
+        found, following = await self._edge.orders.of_viewer(user.id, after=cursor(request))
+        return Json({"orders": [_shown(order, slug) for order, slug in found], "next": following})
+
+
+def cursor(request: Request) -> str | None:
+    """The page asked for, as the last answer's `next` said. Raises `Refused` for anything else."""
+    after = request.query_params.get("after")
+    if after is not None and not is_id(after):
+        raise Refused(Reason.BAD_REQUEST, "after must be the `next` of the page before")
+    return after
+
+
+def _shown(order: Order, slug: str) -> dict[str, Any]:
+    return {
+        "id": order.id,
+        "ref": order.ref,
+        "stream": slug,
+        "drop": order.drop,
+        "product": order.product,
+        "variant": order.variant,
+        "title": order.title,
+        "quantity": order.quantity,
+        "total": order.total,
+        "currency": order.currency,
+        "status": order.status,
+        "placed_at": order.placed_at,
+    }

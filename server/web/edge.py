@@ -1,0 +1,76 @@
+"""What the routes need: the parts of the house that the edge talks to, put together by `app.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from starlette.requests import HTTPConnection
+
+from server.accounts.door import Door
+from server.catalog.search import Search
+from server.domain.errors import Reason, Refused
+from server.domain.order import Order
+from server.domain.user import Role, User
+from server.domain.views import Stream
+from server.live.connection import Reception
+from server.live.relay import Relay
+from server.sale.desk import Desk
+from server.web.security import SESSION_COOKIE
+
+
+class OrderHistory(Protocol):
+    """A viewer's orders."""
+
+    async def of_viewer(
+        self, viewer: str, *, after: str | None = None, limit: int = 20
+    ) -> tuple[list[tuple[Order, str]], str | None]:
+        """A page of orders with their streams' slugs, newest first, and the next page's cursor."""
+        ...
+
+
+class StreamLists(Protocol):
+    """Lists of streams, newest first, each with the next page's cursor."""
+
+    async def listed(self, *, after: str | None = None, limit: int = 50) -> tuple[list[Stream], str | None]:
+        """Live and coming streams."""
+        ...
+
+    async def of_host(
+        self, host: User, *, after: str | None = None, limit: int = 50
+    ) -> tuple[list[Stream], str | None]:
+        """A host's own."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """The parts the routes talk to."""
+
+    door: Door
+    desk: Desk
+    relay: Relay
+    reception: Reception
+    orders: OrderHistory
+    streams: StreamLists
+    search: Search
+    surfaces: frozenset[str]
+    draining: Callable[[], bool]
+    health: Callable[[], Awaitable[dict[str, str]]]
+    epoch: str
+    client_dir: Path
+
+    async def user(self, connection: HTTPConnection) -> User | None:
+        """Who a request's cookie stands for. Raises `Unavailable`."""
+        return await self.door.user_of(connection.cookies.get(SESSION_COOKIE))
+
+    async def require(self, connection: HTTPConnection, role: Role = Role.VIEWER) -> User:
+        """The signed-in user, who must have at least `role`. Raises `Refused`."""
+        user = await self.user(connection)
+        if user is None:
+            raise Refused(Reason.LOGIN_REQUIRED, "sign in first: POST /api/login")
+        if not user.role.includes(role):
+            raise Refused(Reason.FORBIDDEN, f"this needs the role {role}; you are signed in as {user.role}")
+        return user

@@ -1,0 +1,51 @@
+"""The pages: files of `client/`, served at their addresses; everything on them is asked for by their scripts."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from server.web.edge import Edge
+
+
+class PageRoutes:
+    """One file per page."""
+
+    def __init__(self, edge: Edge) -> None:
+        self._client_dir = edge.client_dir
+        self.static = _Static(directory=edge.client_dir)
+
+    async def index(self, _request: Request) -> Response:
+        """`/`: the streams."""
+        return self._page("viewer/index.html")
+
+    async def stream(self, _request: Request) -> Response:
+        """`/s/{stream}`: where people watch and buy."""
+        return self._page("viewer/stream.html")
+
+    async def login(self, _request: Request) -> Response:
+        """`/login`."""
+        return self._page("viewer/login.html")
+
+    async def orders(self, _request: Request) -> Response:
+        """`/orders`."""
+        return self._page("viewer/orders.html")
+
+    async def host(self, _request: Request) -> Response:
+        """`/host`: where hosts sell."""
+        return self._page("host/host.html")
+
+    def _page(self, name: str) -> Response:
+        return FileResponse(self._client_dir / name, headers={"Cache-Control": "no-cache"})
+
+
+class _Static(StaticFiles):
+    """Scripts, styles and pictures: kept by browsers, but asked about each time, so that a deploy shows at once."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """The file, with the caching rule."""
+        response = await super().get_response(path, scope)
+        response.headers["Cache-Control"] = "no-cache"
+        return response

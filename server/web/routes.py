@@ -1,0 +1,58 @@
+"""The whole surface in one list. A surface that a replica does not serve does not exist there: 404."""
+
+from __future__ import annotations
+
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+
+from server.web.account import AccountRoutes
+from server.web.edge import Edge
+from server.web.health import HealthRoutes
+from server.web.host import HostRoutes
+from server.web.pages import PageRoutes
+from server.web.viewer import ViewerRoutes
+
+
+def routes(edge: Edge) -> list[BaseRoute]:
+    """Every route of the surfaces this replica serves; the admin's is mounted by `app.py`."""
+    account, health, host = AccountRoutes(edge), HealthRoutes(edge), HostRoutes(edge)
+    pages, viewer = PageRoutes(edge), ViewerRoutes(edge)
+    everywhere: list[BaseRoute] = [
+        Route("/livez", health.livez),
+        Route("/readyz", health.readyz),
+        Route("/metrics", health.metrics),
+        Route("/login", pages.login),
+        Route("/api/login", account.login, methods=["POST"]),
+        Route("/api/logout", account.logout, methods=["POST"]),
+        Route("/api/me", account.me),
+        Mount("/static", pages.static),
+    ]
+    for_viewers: list[BaseRoute] = [
+        Route("/", pages.index),
+        Route("/s/{stream}", pages.stream),
+        Route("/orders", pages.orders),
+        Route("/api/ticket", account.ticket, methods=["POST"]),
+        Route("/api/orders", account.orders),
+        Route("/api/streams", viewer.streams),
+    ]
+    for_both: list[BaseRoute] = [
+        Route("/api/streams/{stream}", viewer.stream),
+        Route("/api/products", viewer.products),
+        WebSocketRoute("/ws/{stream}", viewer.socket),
+    ]
+    for_hosts: list[BaseRoute] = [
+        Route("/host", pages.host),
+        Route("/api/host/streams", host.streams),
+        Route("/api/host/streams", host.create_stream, methods=["POST"]),
+        Route("/api/host/streams/{stream}/start", host.start_stream, methods=["POST"]),
+        Route("/api/host/streams/{stream}/end", host.end_stream, methods=["POST"]),
+        Route("/api/host/streams/{stream}/drops", host.create_drop, methods=["POST"]),
+        Route("/api/host/drops/{drop}/open", host.open_drop, methods=["POST"]),
+        Route("/api/host/drops/{drop}/close", host.close_drop, methods=["POST"]),
+        Route("/api/host/drops/{drop}/restock", host.restock_drop, methods=["POST"]),
+    ]
+    return [
+        *everywhere,
+        *(for_viewers if "viewer" in edge.surfaces else []),
+        *(for_hosts if "host" in edge.surfaces else []),
+        *(for_both if {"viewer", "host"} & edge.surfaces else []),
+    ]

@@ -1,0 +1,109 @@
+"""Who may call from where, and what every answer carries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from server.domain.errors import Reason, Refused
+from server.web.answers import refusal
+
+SESSION_COOKIE = "dropcast_session"
+
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_CSP = (
+    "default-src 'self'; img-src 'self' https: data:; media-src 'self' https: blob:; object-src 'none';"
+    " base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
+)
+# the admin's library writes scripts and styles into its pages
+_ADMIN_CSP = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline';"
+    " img-src 'self' https: data: blob:; font-src 'self' data:; object-src 'none'; base-uri 'none';"
+    " form-action 'self'; frame-ancestors 'none'"
+)
+
+
+class Origins:
+    """The exact origins that may call: those of the settings, and each request's own host."""
+
+    def __init__(self, allowed: Sequence[str]) -> None:
+        self._allowed = frozenset(allowed)
+
+    def allow(self, headers: Headers) -> bool:
+        """Whether a request's Origin is allowed; one without an Origin is not from a browser page."""
+        origin = headers.get("origin")
+        if origin is None or origin in self._allowed:
+            return True
+        scheme, _, host = origin.partition("://")
+        return scheme in ("http", "https") and host == headers.get("host")
+
+
+class Guard:
+    """Pure ASGI, so that it also sees sockets: refuses foreign origins, and adds the security headers.
+
+    A call that changes something and carries the cookie must say its Origin; a socket from another origin gets 403
+    before the upgrade; a socket without an Origin is let in, but its cookie does not count (`cookie_counts`).
+    """
+
+    def __init__(self, app: ASGIApp, origins: Origins) -> None:
+        self._app = app
+        self._origins = origins
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request or socket."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        if not self._origins.allow(headers) and (scope["type"] == "websocket" or _changes(scope)):
+            await _refuse(scope, receive, send, "this origin is not allowed; see DROPCAST_PUBLIC_ORIGINS")
+        elif _changes(scope) and SESSION_COOKIE in headers.get("cookie", "") and "origin" not in headers:
+            await _refuse(scope, receive, send, "a call that changes something with the cookie needs an Origin header")
+        else:
+            await self._app(scope, receive, _with_headers(scope, send))
+
+
+def cookie_counts(headers: Headers) -> bool:
+    """Whether a socket's cookie says who it is: only with an Origin, which the guard has found allowed."""
+    return "origin" in headers
+
+
+def _changes(scope: Scope) -> bool:
+    return scope["type"] == "http" and scope["method"] not in _SAFE_METHODS
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, detail: str) -> None:
+    answer = refusal(Refused(Reason.FORBIDDEN, detail))
+    if scope["type"] == "http":
+        await answer(scope, receive, _with_headers(scope, send))
+        return
+    await receive()  # websocket.connect
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": 1008})
+        return
+
+    async def deny(message: Message) -> None:
+        await send({**message, "type": message["type"].replace("http.", "websocket.http.", 1)})
+
+    await answer({**scope, "type": "http"}, receive, deny)
+
+
+def _with_headers(scope: Scope, send: Send) -> Send:
+    if scope["type"] != "http":
+        return send
+    admin = scope["path"].startswith("/admin")
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            headers["Content-Security-Policy"] = _ADMIN_CSP if admin else _CSP
+            headers["X-Content-Type-Options"] = "nosniff"
+            headers["Referrer-Policy"] = "same-origin"
+            headers["Cross-Origin-Opener-Policy"] = "same-origin"
+            if scope["scheme"] == "https":
+                headers["Strict-Transport-Security"] = "max-age=31536000"
+        await send(message)
+
+    return sending

@@ -1,0 +1,99 @@
+"""What every viewer calls: streams, products, and the socket."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from server.domain import stream as fold
+from server.domain.errors import ProtocolViolation, Reason, Refused, Unavailable
+from server.live.connection import Disconnected
+from server.protocol.codes import CloseCode
+from server.web.account import cursor
+from server.web.answers import Json, refusal
+from server.web.edge import Edge
+from server.web.security import cookie_counts
+
+
+class ViewerRoutes:
+    """Streams, products, and the socket."""
+
+    def __init__(self, edge: Edge) -> None:
+        self._edge = edge
+
+    async def streams(self, request: Request) -> Response:
+        """`GET /api/streams?after=`: live and coming streams."""
+        found, following = await self._edge.streams.listed(after=cursor(request))
+        counted = [replace(stream, viewers=self._edge.relay.viewers(stream.slug)) for stream in found]
+        return Json({"streams": counted, "next": following})
+
+    async def stream(self, request: Request) -> Response:
+        """`GET /api/streams/{stream}`: one stream whole, as a snapshot would have it."""
+        async with self._edge.relay.watching(request.path_params["stream"]) as stream:
+            if stream is None:
+                raise Refused(Reason.NOT_FOUND, "there is no such stream")
+            state = stream.snapshot()
+        return Json(
+            {
+                "stream": state.stream,
+                "drops": list(state.drops.values()),
+                "stock": fold.stock_of(state),
+                "position": {"epoch": self._edge.epoch, "seq": state.seq},
+            }
+        )
+
+    async def products(self, request: Request) -> Response:
+        """`GET /api/products?q=&after=`."""
+        found, following = await self._edge.search.find(request.query_params.get("q", ""), cursor(request))
+        return Json({"products": found, "next": following})
+
+    async def socket(self, websocket: WebSocket) -> None:
+        """`GET /ws/{stream}`: the handshake; everything after it is `live.connection`'s."""
+        if self._edge.draining():
+            await websocket.send_denial_response(refusal(Refused(Reason.DRAINING, "this replica is leaving")))
+            return
+        try:
+            user = await self._edge.user(websocket) if cookie_counts(websocket.headers) else None
+        except Unavailable:
+            await websocket.send_denial_response(refusal(Refused(Reason.BUSY, "try again in a second")))
+            return
+        await websocket.accept()
+        await self._edge.reception.receive(_Wire(websocket), websocket.path_params["stream"], user)
+
+
+class _Wire:
+    """A Starlette WebSocket as the live side wants it."""
+
+    def __init__(self, websocket: WebSocket) -> None:
+        self._websocket = websocket
+
+    async def receive(self) -> str:
+        """The next text. Raises `Disconnected`, or `ProtocolViolation` for a binary frame."""
+        try:
+            message = await self._websocket.receive()
+        except (WebSocketDisconnect, RuntimeError):
+            raise Disconnected from None
+        if message["type"] == "websocket.disconnect":
+            raise Disconnected
+        text = message.get("text")
+        if text is None:
+            raise ProtocolViolation("frames are JSON texts, not binary", code=CloseCode.BAD_FRAME)
+        return str(text)
+
+    async def send(self, text: str) -> None:
+        """Sends a text. Raises `Disconnected`."""
+        try:
+            await self._websocket.send({"type": "websocket.send", "text": text})
+        except (WebSocketDisconnect, RuntimeError, OSError):
+            raise Disconnected from None
+
+    async def close(self, code: int) -> None:
+        """Closes; harmless when closed already."""
+        if self._websocket.application_state is not WebSocketState.DISCONNECTED:
+            try:
+                await self._websocket.close(code)
+            except (WebSocketDisconnect, RuntimeError, OSError):
+                return
