@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import replace
 
 import msgspec
 
 from server.domain import stream as fold
-from server.domain.drop import StockLine
+from server.domain.drop import StockLine, lines_of
 from server.domain.errors import Unavailable
-from server.domain.events import Position
+from server.domain.events import DropEvent, Position
 from server.domain.stream import StreamState
 from server.domain.timeline import MISSED_MAX, Gap, Timeline
 from server.domain.views import StreamStatus
@@ -96,12 +96,11 @@ class LiveStream:
         except (msgspec.DecodeError, RecursionError):
             log.warning("a message on the bus cannot be read", extra={"stream": self.slug}, exc_info=True)
 
-    def restock(self, lines: tuple[StockLine, ...] | list[StockLine]) -> None:
+    def restock(self, lines: Iterable[StockLine]) -> None:
         """Takes newer stock and passes it on; older lines are dropped, so stock never goes back."""
         if self._state is None:
             return
-        known = {(line.drop, line.variant): line.version for line in fold.stock_of(self._state)}
-        newer = [line for line in lines if line.version > known.get((line.drop, line.variant), line.version)]
+        newer = _newer(self._state, lines)
         if newer:
             self._state = fold.with_stock(self._state, newer)
             self._snapshot = None
@@ -159,9 +158,13 @@ class LiveStream:
         if not isinstance(frame, frames.EventFrame) or not self._timeline.append(seq, text):
             return
         assert self._state is not None, "heard before load()"
-        self._state = fold.apply(self._state, codec.read_event(frame), seq)
+        event = codec.read_event(frame)
+        newer = _newer(self._state, lines_of(event.drop)) if isinstance(event, DropEvent) else []
+        self._state = fold.apply(self._state, event, seq)
         self._snapshot = None
         self.room.fan_out(text)
+        if newer:  # an event may bring newer stock than the bus did: those who only follow stock frames learn it too
+            self.room.fan_out(codec.encode_stock(newer), state=True)
         if self.over:
             for outlet in self.room:
                 outlet.close(CloseCode.STREAM_OVER)
@@ -171,3 +174,9 @@ class LiveStream:
             await self.catch_up()
         except Unavailable:
             log.warning("the log cannot be read; trying again within a second", extra={"stream": self.slug})
+
+
+def _newer(state: StreamState, lines: Iterable[StockLine]) -> list[StockLine]:
+    """The lines of known drops that are newer than what the state has."""
+    known = {(line.drop, line.variant): line.version for drop in state.drops.values() for line in lines_of(drop)}
+    return [line for line in lines if line.version > known.get((line.drop, line.variant), line.version)]

@@ -72,7 +72,7 @@ class AccountRoutes:
         return Json({"ticket": await self._edge.door.ticket(user, asked.stream)})
 
     async def orders(self, request: Request) -> Response:
-        """`GET /api/orders?after=`: newest first, paged."""
+        """`GET /api/orders?cursor=`: newest first, paged."""
         user = await self._edge.require(request)
         found, following = await self._edge.orders.of_viewer(user.id, after=cursor(request))
         return Json({"orders": [_shown(order, slug) for order, slug in found], "next": following})
@@ -80,9 +80,9 @@ class AccountRoutes:
 
 def cursor(request: Request) -> str | None:
     """The page asked for, as the last answer's `next` said. Raises `Refused` for anything else."""
-    after = request.query_params.get("after")
+    after = request.query_params.get("cursor")
     if after is not None and not is_id(after):
-        raise Refused(Reason.BAD_REQUEST, "after must be the `next` of the page before")
+        raise Refused(Reason.BAD_REQUEST, "cursor must be the `next` of the page before")
     return after
 
 

@@ -61,7 +61,7 @@ class HostRoutes:
         self._edge = edge
 
     async def streams(self, request: Request) -> Response:
-        """`GET /api/host/streams?after=`: the host's own, newest first."""
+        """`GET /api/host/streams?cursor=`: the host's own, newest first."""
         host = await self._edge.require(request, Role.HOST)
         found, following = await self._edge.streams.of_host(host, after=cursor(request))
         return Json({"streams": found, "next": following})

@@ -25,7 +25,7 @@ class ViewerRoutes:
         self._edge = edge
 
     async def streams(self, request: Request) -> Response:
-        """`GET /api/streams?after=`: live and coming streams."""
+        """`GET /api/streams?cursor=`: live and coming streams."""
         found, following = await self._edge.streams.listed(after=cursor(request))
         counted = [replace(stream, viewers=self._edge.relay.viewers(stream.slug)) for stream in found]
         return Json({"streams": counted, "next": following})
@@ -46,7 +46,7 @@ class ViewerRoutes:
         )
 
     async def products(self, request: Request) -> Response:
-        """`GET /api/products?q=&after=`."""
+        """`GET /api/products?q=&cursor=`."""
         found, following = await self._edge.search.find(request.query_params.get("q", ""), cursor(request))
         return Json({"products": found, "next": following})
 

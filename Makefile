@@ -1,0 +1,72 @@
+# `make` alone says what there is.
+SHELL := /bin/sh
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+PYTHON ?= python3
+PORT ?= 8080
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help
+help:
+	@echo 'make run     the shop on http://127.0.0.1:$(PORT), with a demo stream (PORT=... changes the port)'
+	@echo 'make test    everything: check, then all tests; installs what they need'
+	@echo 'make check   format, lint, types, and who may import whom'
+	@echo 'make venv    .venv with the locked dependencies and .venv/bin/dropcast'
+	@echo 'make lock    both lock files again, from pyproject.toml'
+	@echo 'make clean   removes what the others made'
+
+# exec: Ctrl-C and SIGTERM reach the server itself.
+.PHONY: run
+run: venv
+	@exec env DROPCAST_BIND='127.0.0.1:$(PORT)' $(BIN)/dropcast demo
+
+.PHONY: test
+test: check programs
+	$(BIN)/pytest -q
+	@set -- $$(find tests/browser_unit -name '*.test.js' -o -name '*.test.mjs' | sort) && \
+	if [ $$# -eq 0 ]; then echo 'error: no *.test.js in tests/browser_unit' >&2; exit 1; fi; \
+	echo "node --test ($$# files)"; exec node --test "$$@"
+
+.PHONY: check
+check: .venv/.stamp-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: programs
+programs:
+	@.ci/install-programs
+
+# The stamps make the second time quick; a lock file that changed makes them old.
+
+.PHONY: venv
+venv: .venv/.stamp
+
+.venv/.stamp: requirements.lock pyproject.toml .ci/create-venv
+	@PYTHON='$(PYTHON)' .ci/create-venv
+	$(PIP) install --require-hashes -r requirements.lock
+	$(PIP) install --no-deps -e .
+	@touch $@
+
+.venv/.stamp-dev: .venv/.stamp requirements-dev.lock
+	$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
+
+# uv resolves for every platform and Python at once; the files must not say where packages come from.
+UV_COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header
+
+.PHONY: lock
+lock:
+	@PYTHON='$(PYTHON)' .ci/create-venv
+	$(PIP) install --upgrade uv
+	$(UV_COMPILE) -o requirements.lock
+	$(UV_COMPILE) --group dev -o requirements-dev.lock
+
+.PHONY: clean
+clean:
+	rm -rf .venv test-artifacts *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,7 @@
+"""`python -m nginx render …`."""
+
+import sys
+
+from nginx.render import main
+
+sys.exit(main())

@@ -1,0 +1,70 @@
+"""nginx with the configuration we ship, in front of any upstreams."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from nginx.render import Proxy, render
+from tests.services.process import Service, eventually
+from tests.services.programs import path_of
+
+
+class Nginx(Service):
+    """Upstreams are `host:port` or `unix:/path`. They need not be there yet: nginx starts without them."""
+
+    name = "nginx"
+    death_signal = "TERM"  # the master must tell its workers; killed, it would leave them behind
+
+    def __init__(self, upstreams: Sequence[str], *, operators: Sequence[str] = (), body_max: str = "8m") -> None:
+        super().__init__()
+        self._proxy = Proxy(
+            listen="127.0.0.1:1",
+            upstreams=upstreams,
+            prefix=str(self.folder),
+            user="root" if os.geteuid() == 0 else None,  # root's workers may not enter root's temporary folder else
+            operators=operators,
+            worker_connections=1024,
+            body_max=body_max,
+        )
+
+    @property
+    def host(self) -> str:
+        """`host:port`, for URLs and for DROPCAST_PUBLIC_ORIGINS."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """`http://host:port`."""
+        return f"http://{self.host}"
+
+    def ws_url(self, stream: str) -> str:
+        """A stream's socket."""
+        return f"ws://{self.host}/ws/{stream}"
+
+    def command(self) -> Sequence[str]:
+        configuration = self.folder / "nginx.conf"
+        configuration.write_text(render(replace(self._proxy, listen=self.host)), encoding="utf-8")
+        return [path_of("nginx"), "-p", str(self.folder), "-c", str(configuration), "-e", "stderr"]
+
+    def is_ready(self) -> bool:
+        # The pid file is written after the port was bound, so it is this nginx that answers.
+        pid_file = self.folder / "nginx.pid"
+        if not (pid_file.exists() and self.running and pid_file.read_text().strip() == str(self.pid)):
+            return False
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+    def access_log(self, *, lines: int, within_s: float = 5.0) -> list[dict[str, Any]]:
+        """At least `lines` entries of the access log; nginx writes one a moment after the answer went out."""
+        log = self.folder / "access.log"
+        if not eventually(lambda: log.read_text().count("\n") >= lines, within_s=within_s):
+            raise AssertionError(f"fewer than {lines} lines in the access log:\n{log.read_text()}")
+        return [json.loads(line) for line in log.read_text().splitlines()]

@@ -1,0 +1,90 @@
+"""A replica of the server in a process of its own, and the server's other commands."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tests.services.process import Service
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Replica(Service):
+    """`python -m server serve` with these `DROPCAST_…` settings and no others; ready when /readyz says 200.
+
+    DROPCAST_BIND is set here. Mail without DROPCAST_SMTP_URL lands in `folder / "var" / "outbox"`.
+    Replicas that work together need the same DROPCAST_SECRET_KEYS, database and bus.
+    """
+
+    name = "replica"
+
+    def __init__(self, settings: Mapping[str, str]) -> None:
+        super().__init__()
+        self._settings = dict(settings)
+
+    @property
+    def host(self) -> str:
+        """`host:port`, as an upstream of nginx."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """`http://host:port`."""
+        return f"http://{self.host}"
+
+    def ws_url(self, stream: str) -> str:
+        """A stream's socket."""
+        return f"ws://{self.host}/ws/{stream}"
+
+    def command(self) -> Sequence[str]:
+        return [sys.executable, "-m", "server", "serve"]
+
+    def environment(self) -> Mapping[str, str]:
+        return command_environment({**self._settings, "DROPCAST_BIND": self.host})
+
+    def is_ready(self) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
+        try:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+
+def run_command(
+    arguments: Sequence[str], settings: Mapping[str, str], *, stdin: str | None = None, within_s: float = 60.0
+) -> subprocess.CompletedProcess[str]:
+    """`python -m server <arguments>` with these `DROPCAST_…` settings and no others, whatever its exit status."""
+    return subprocess.run(
+        [sys.executable, "-m", "server", *arguments],
+        input=stdin if stdin is not None else "",
+        capture_output=True,
+        text=True,
+        env=command_environment(settings),
+        timeout=within_s,
+        check=False,
+    )
+
+
+def command_environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment with exactly these `DROPCAST_…` settings, and the repository on the path."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("DROPCAST_")}
+    return {**inherited, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **settings}
+
+
+def shared_settings(database_url: str, bus_url: str, origins: Sequence[str] = ()) -> dict[str, str]:
+    """Settings for any number of replicas of one shop, with a fresh secret."""
+    settings = {
+        "DROPCAST_DATABASE_URL": database_url,
+        "DROPCAST_BUS_URL": bus_url,
+        "DROPCAST_SECRET_KEYS": secrets.token_urlsafe(32),
+    }
+    return {**settings, "DROPCAST_PUBLIC_ORIGINS": ",".join(origins)} if origins else settings
