@@ -47,12 +47,11 @@ from server.store.users import Users
 from server.web import answers
 from server.web.edge import Edge
 from server.web.routes import routes
-from server.web.security import Guard, Origins
+from server.web.security import BODY_MAX_BYTES, Guard, Origins
 
 log = logging.getLogger(__name__)
 
 CLIENT_DIR = Path(__file__).resolve().parents[1] / "client"
-BODY_MAX_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +159,7 @@ async def opened(settings: Settings) -> AsyncIterator[House]:
                 HTTPException: answers.on_http,
                 Exception: answers.on_bug,
             },
-            max_body_size=BODY_MAX_BYTES,
+            max_body_size=BODY_MAX_BYTES,  # also of a body that does not say its length
         )
         if "admin" in settings.surfaces:
             build_admin(database, identify=edge.user, secret_key=keys[0]).mount_to(asgi)

@@ -32,6 +32,6 @@ def configure(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for chatty in ("uvicorn.access", "httpx", "httpcore"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)  # their lines hold whole addresses
+    for chatty in ("uvicorn.access", "uvicorn.error", "httpx", "httpcore"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)  # their lines hold whole addresses, query strings included
     logging.captureWarnings(True)

@@ -13,6 +13,7 @@ import uvloop
 
 from server.app import opened
 from server.live.drain import Drain
+from server.live.socket import LiveWSProtocol
 from server.protocol.frames import FRAME_MAX_BYTES
 from server.settings import Settings
 
@@ -61,7 +62,7 @@ async def _serve(settings: Settings, started: Callable[[], None] | None) -> None
             host=host.strip("[]"),
             port=int(port),
             lifespan="off",  # the parts are opened around the server, so that a failed start is one clear line
-            ws="websockets-sansio",
+            ws=LiveWSProtocol,
             ws_max_size=FRAME_MAX_BYTES,
             ws_per_message_deflate=False,  # 34 KiB a connection, and frames are small
             access_log=False,

@@ -35,6 +35,7 @@ class Reason(StrEnum):
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"
     NO_STOCK = "no_stock"
+    TOO_LARGE = "too_large"
 
     @property
     def retry(self) -> bool:

@@ -62,7 +62,10 @@ def stock_of(state: StreamState) -> tuple[StockLine, ...]:
 
 
 def _stocked(drop: Drop, lines: Iterable[StockLine]) -> Drop:
-    newest = {line.variant: line for line in sorted(lines, key=lambda line: line.version)}
+    newest: dict[str, StockLine] = {}
+    for line in lines:
+        if line.variant not in newest or newest[line.variant].version < line.version:
+            newest[line.variant] = line
     return replace(drop, variants=tuple(_newer(v, newest.get(v.id)) for v in drop.variants))
 
 

@@ -104,7 +104,7 @@ class Drops:
         return await self._database.run(work)
 
     async def open(self, host: User, drop_id: str) -> tuple[Drop, News]:
-        """Opens a drop now; an open one stays as it is. Raises `Refused` when it is closed."""
+        """Opens a drop now; an open one stays as it is. Raises `Refused` when it is closed or its stream over."""
 
         async def work(connection: AsyncConnection) -> tuple[Drop, News]:
             found = await _commanded(connection, host, drop_id)
@@ -115,6 +115,10 @@ class Drops:
             now = await self._database.now_ms(connection)
             if found.drop.closes_at is not None and found.drop.closes_at <= now:
                 raise Refused(Reason.CONFLICT, "the drop's closing time is past: put a new one on the run sheet")
+            # locked, so that the stream cannot end between this look and the event
+            stream = await owned(connection, host, streams.c.id == found.stream_id, lock=True)
+            if stream["status"] == StreamStatus.ENDED:
+                raise Refused(Reason.CONFLICT, "the stream is over: create another")
             opened = replace(found.drop, status=DropStatus.OPEN, opens_at=now)
             return await self._changed(connection, host, found, opened, EventKind.DROP_OPENED, now)
 

@@ -80,7 +80,7 @@ class AccountRoutes:
 
 def cursor(request: Request) -> str | None:
     """The page asked for, as the last answer's `next` said. Raises `Refused` for anything else."""
-    after = request.query_params.get("cursor")
+    after = request.query_params.get("cursor") or request.query_params.get("after")
     if after is not None and not is_id(after):
         raise Refused(Reason.BAD_REQUEST, "cursor must be the `next` of the page before")
     return after

@@ -25,12 +25,13 @@ STATUS = {
     Reason.NOT_FOUND: 404,
     Reason.CONFLICT: 409,
     Reason.NO_STOCK: 409,
+    Reason.TOO_LARGE: 413,
     Reason.RATE_LIMITED: 429,
     Reason.INTERNAL: 500,
     Reason.BUSY: 503,
     Reason.DRAINING: 503,
 }
-_BY_STATUS = {404: Reason.NOT_FOUND, 405: Reason.BAD_REQUEST, 413: Reason.BAD_REQUEST}
+_BY_STATUS = {404: Reason.NOT_FOUND, 405: Reason.BAD_REQUEST, 413: Reason.TOO_LARGE}
 _RETRY_AFTER_S = 1
 _encoder = msgspec.json.Encoder()
 

@@ -40,8 +40,12 @@ class Origins:
         return scheme in ("http", "https") and host == headers.get("host")
 
 
+BODY_MAX_BYTES = 1024 * 1024
+"""Largest body of an HTTP call."""
+
+
 class Guard:
-    """Pure ASGI, so that it also sees sockets: refuses foreign origins, and adds the security headers.
+    """Pure ASGI, so that it also sees sockets: refuses foreign origins and endless bodies, adds the security headers.
 
     A call that changes something and carries the cookie must say its Origin; a socket from another origin gets 403
     before the upgrade; a socket without an Origin is let in, but its cookie does not count (`cookie_counts`).
@@ -61,6 +65,8 @@ class Guard:
             await _refuse(scope, receive, send, "this origin is not allowed; see DROPCAST_PUBLIC_ORIGINS")
         elif _changes(scope) and SESSION_COOKIE in headers.get("cookie", "") and "origin" not in headers:
             await _refuse(scope, receive, send, "a call that changes something with the cookie needs an Origin header")
+        elif scope["type"] == "http" and _too_large(headers):
+            await _refuse(scope, receive, send, f"a body has at most {BODY_MAX_BYTES} bytes", Reason.TOO_LARGE)
         else:
             await self._app(scope, receive, _with_headers(scope, send))
 
@@ -74,8 +80,13 @@ def _changes(scope: Scope) -> bool:
     return scope["type"] == "http" and scope["method"] not in _SAFE_METHODS
 
 
-async def _refuse(scope: Scope, receive: Receive, send: Send, detail: str) -> None:
-    answer = refusal(Refused(Reason.FORBIDDEN, detail))
+def _too_large(headers: Headers) -> bool:
+    length = headers.get("content-length", "0")
+    return length.isdigit() and int(length) > BODY_MAX_BYTES
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, detail: str, reason: Reason = Reason.FORBIDDEN) -> None:
+    answer = refusal(Refused(reason, detail))
     if scope["type"] == "http":
         await answer(scope, receive, _with_headers(scope, send))
         return

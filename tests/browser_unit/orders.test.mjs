@@ -1,0 +1,168 @@
+// @ts-check
+import assert from "node:assert/strict";
+import { webcrypto } from "node:crypto";
+import { test } from "node:test";
+import { Restocks } from "../../client/host/commands.js";
+import { ANSWER_WITHIN_MS, Orders, RESEND_WITHIN_MS } from "../../client/shared/orders.js";
+
+// Browsers and newer nodes have it; node 18 only behind a flag.
+// @ts-ignore
+globalThis.crypto ??= webcrypto;
+
+function makeTab(kept = new Map()) {
+  const tab = { at: 1_000_000, sent: [], up: true, refs: 0, kept };
+  tab.storage = { getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => kept.set(key, value) };
+  tab.load = () => {
+    tab.orders = new Orders("evening", {
+      send: (frame) => tab.up && tab.sent.push(frame) > 0,
+      storage: tab.storage,
+      now: () => tab.at,
+      ref: () => `ref-${(tab.refs += 1)}`,
+    });
+  };
+  tab.load();
+  tab.orders.welcome("ada");
+  return tab;
+}
+const wish = { drop: "d", variant: "v", quantity: 1 };
+const accepted = (ref, quantity = 1) => ({ type: "receipt", ref, status: "accepted", order: "o", quantity, total: 2400, currency: "USD" });
+const rejected = (ref, reason, retry) => ({ type: "receipt", ref, status: "rejected", reason, retry });
+const refs = (tab) => tab.sent.map(({ ref }) => ref);
+
+test("a double tap is one order", () => {
+  const tab = makeTab();
+  tab.orders.place(wish);
+  tab.orders.place(wish);
+  assert.deepEqual(tab.sent, [{ type: "order", ref: "ref-1", drop: "d", variant: "v", quantity: 1 }]);
+});
+
+test("it is bought only when the receipt says accepted, and counted once", () => {
+  const tab = makeTab();
+  tab.orders.place(wish);
+  assert.equal(tab.orders.bought("d"), 0);
+  tab.orders.receive(accepted("ref-1"));
+  assert.equal(tab.orders.receive(accepted("ref-1")), null);
+  assert.equal(tab.orders.bought("d"), 1);
+  assert.equal(tab.orders.of("d"), null);
+});
+
+test("an unanswered order goes out again under the same ref after the link was down", () => {
+  const tab = makeTab();
+  tab.orders.place(wish);
+  tab.at += 20_000;
+  tab.orders.welcome("ada");
+  tab.orders.receive(accepted("ref-1"));
+  tab.orders.welcome("ada");
+  assert.deepEqual(refs(tab), ["ref-1", "ref-1"]);
+});
+
+test("an unanswered order survives a reload of the tab, and so does what was bought", () => {
+  const tab = makeTab();
+  tab.orders.place(wish);
+  tab.load();
+  tab.orders.welcome("ada");
+  assert.deepEqual(refs(tab), ["ref-1", "ref-1"]);
+  tab.orders.receive(accepted("ref-1"));
+  tab.load();
+  tab.orders.welcome("ada");
+  assert.equal(tab.orders.bought("d"), 1);
+  assert.equal(tab.sent.length, 2);
+});
+
+for (const reason of ["busy", "draining", "rate_limited", "internal"]) {
+  test(`${reason}: trying again sends the same ref`, () => {
+    const tab = makeTab();
+    tab.orders.place(wish);
+    tab.orders.receive(rejected("ref-1", reason, true));
+    tab.orders.welcome("ada");
+    assert.equal(tab.sent.length, 1, "not by itself: the viewer was told, and decides");
+    tab.orders.retry("d");
+    assert.deepEqual(refs(tab), ["ref-1", "ref-1"]);
+    assert.equal(tab.orders.of("d")?.state, "sending");
+  });
+}
+
+test("a final refusal ends the ref; the next tap has a new one", () => {
+  const tab = makeTab();
+  tab.orders.place(wish);
+  tab.orders.receive(rejected("ref-1", "sold_out", false));
+  assert.equal(tab.orders.outcome("d")?.receipt.reason, "sold_out");
+  tab.orders.place(wish);
+  assert.deepEqual(refs(tab), ["ref-1", "ref-2"]);
+});
+
+test("another choice after `busy` is another order; after `internal` the first must be answered first", () => {
+  const busy = makeTab();
+  busy.orders.place(wish);
+  busy.orders.receive(rejected("ref-1", "busy", true));
+  busy.orders.place({ ...wish, quantity: 2 });
+  assert.deepEqual(refs(busy), ["ref-1", "ref-2"]);
+  const unsure = makeTab();
+  unsure.orders.place(wish);
+  unsure.orders.receive(rejected("ref-1", "internal", true));
+  unsure.orders.place({ ...wish, quantity: 2 });
+  assert.deepEqual(unsure.sent[1], unsure.sent[0]);
+});
+
+test("no answer on a live link lets the viewer try again, and a late receipt still counts", () => {
+  const tab = makeTab();
+  tab.orders.place(wish);
+  tab.at += ANSWER_WITHIN_MS + 1;
+  tab.orders.age();
+  assert.equal(tab.orders.of("d")?.state, "unknown");
+  tab.orders.receive(accepted("ref-1"));
+  assert.equal(tab.orders.bought("d"), 1);
+});
+
+test("an order from long ago is not sent without the viewer", () => {
+  const tab = makeTab();
+  tab.orders.place(wish);
+  tab.at += RESEND_WITHIN_MS + 1;
+  tab.load();
+  tab.orders.welcome("ada");
+  assert.equal(tab.sent.length, 1);
+  assert.equal(tab.orders.of("d")?.state, "unknown");
+});
+
+test("one viewer's order is never sent as another's, nor by a guest", () => {
+  const tab = makeTab();
+  tab.orders.place(wish);
+  tab.orders.welcome(null);
+  tab.orders.welcome("eve");
+  assert.equal(tab.sent.length, 1);
+  assert.equal(tab.orders.of("d"), null);
+  tab.orders.welcome("ada");
+  assert.deepEqual(refs(tab), ["ref-1", "ref-1"]);
+});
+
+test("a page whose storage is blocked or broken still buys", () => {
+  const blocked = () => {
+    throw new Error("blocked");
+  };
+  const sent = [];
+  const orders = new Orders("evening", { send: (frame) => sent.push(frame) > 0, storage: { getItem: blocked, setItem: blocked } });
+  orders.welcome("ada");
+  orders.place(wish);
+  assert.equal(sent.length, 1);
+  assert.match(sent[0].ref, /^[\x21-\x7e]{1,64}$/);
+});
+
+test("a restock keeps its ref until it is answered", async () => {
+  const seen = [];
+  let answer = async () => ({});
+  let made = 0;
+  const restocks = new Restocks((_, body) => (seen.push(body), answer()), () => `ref-${(made += 1)}`);
+  const fail = (status) => async () => Promise.reject(Object.assign(new Error("no"), { status }));
+  for (const status of [0, 503, 429]) {
+    answer = fail(status);
+    await assert.rejects(restocks.add("d", "v", 5));
+  }
+  answer = async () => ({});
+  await restocks.add("d", "v", 5);
+  await restocks.add("d", "v", 5);
+  answer = fail(409);
+  await assert.rejects(restocks.add("d", "v", 5));
+  await assert.rejects(restocks.add("d", "v", 5));
+  assert.deepEqual(seen.map(({ ref }) => ref), ["ref-1", "ref-1", "ref-1", "ref-1", "ref-2", "ref-3", "ref-4"]);
+  assert.deepEqual(seen[0], { variant: "v", quantity: 5, ref: "ref-1" });
+});
