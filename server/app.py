@@ -15,6 +15,7 @@ from redis.backoff import NoBackoff
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from admin_ui import build_admin
 from server import metrics
@@ -152,14 +153,16 @@ async def opened(settings: Settings) -> AsyncIterator[House]:
         )
         asgi = Starlette(
             routes=routes(edge),
-            middleware=[Middleware(Guard, origins=Origins(settings.public_origins))],
+            middleware=[
+                Middleware(Guard, origins=Origins(settings.public_origins)),
+                Middleware(RequestBodyLimitMiddleware, max_body_size=BODY_MAX_BYTES),  # bodies without a length too
+            ],
             exception_handlers={
                 Refused: answers.on_refused,
                 Unavailable: answers.on_unavailable,
                 HTTPException: answers.on_http,
                 Exception: answers.on_bug,
             },
-            max_body_size=BODY_MAX_BYTES,  # also of a body that does not say its length
         )
         if "admin" in settings.surfaces:
             build_admin(database, identify=edge.user, secret_key=keys[0]).mount_to(asgi)

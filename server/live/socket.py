@@ -1,4 +1,4 @@
-"""uvicorn's WebSocket protocol, as we need it. The per-viewer cost is cut here later; the seam is `uvicorn.Config(ws=…)`."""
+"""uvicorn's WebSocket protocol, as we need it: the hook is `uvicorn.Config(ws=…)`."""
 
 from __future__ import annotations
 
