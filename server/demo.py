@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import secrets
 import subprocess
@@ -16,15 +17,18 @@ from server.accounts.door import Door
 from server.accounts.keep import MemoryKeep
 from server.accounts.passwords import Passwords
 from server.app import opened_database
-from server.commands import init_db, seed_demo
+from server.catalog.demo import DEMO_PRODUCTS
 from server.domain.errors import DropcastError, Refused
 from server.domain.user import Role
 from server.settings import Settings
+from server.store.catalog import Catalog
+from server.store.schema import init_db as apply_schema
 from server.store.users import Users
 
 STREAM = "demo"
 SHOPPERS = 12
 _LEAVE_WITHIN_S = 5
+_DRAIN_WITHIN_S = 0.5  # nobody to be gentle to: Ctrl-C should be quick
 _ROOT = Path(__file__).resolve().parents[1]
 
 Login = dict[str, str]
@@ -34,6 +38,7 @@ def run(settings: Settings) -> int:
     """Prepares the demo, serves it, and ends the crowd with it. Raises `DropcastError` beyond the embedded default."""
     if not settings.embedded:
         raise DropcastError("the demo runs on the embedded default only: unset DROPCAST_DATABASE_URL and _BUS_URL")
+    logging.disable(logging.INFO)  # the terminal is for the signposts and the sale
     host, viewer, shoppers = asyncio.run(_prepare(settings))
     crowd: list[subprocess.Popen[bytes]] = []
 
@@ -42,7 +47,7 @@ def run(settings: Settings) -> int:
         crowd.append(_start_crowd(settings, {"host": host, "shoppers": shoppers}))
 
     try:
-        process.serve(settings, started)
+        process.serve(settings.model_copy(update={"drain_within_s": _DRAIN_WITHIN_S}), started)
     finally:
         for child in crowd:
             _stop(child)
@@ -51,9 +56,10 @@ def run(settings: Settings) -> int:
 
 async def _prepare(settings: Settings) -> tuple[Login, Login, list[Login]]:
     """The catalogue and the demo's people, whose passwords are new at each start."""
-    await init_db(settings)
-    await seed_demo(settings)
     async with opened_database(settings) as database:
+        await apply_schema(database)
+        for product in DEMO_PRODUCTS:
+            await Catalog(database).put(product)
         users = Users(database)
         passwords = Passwords()
         door = Door(users, MemoryKeep(), passwords, ["signs nothing here"])

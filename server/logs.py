@@ -32,6 +32,8 @@ def configure(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for chatty in ("uvicorn.access", "uvicorn.error", "httpx", "httpcore"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)  # their lines hold whole addresses, query strings included
+    for chatty in ("uvicorn.access", "uvicorn.error", "httpx", "httpcore", "starlette_admin"):
+        logging.getLogger(chatty).setLevel(
+            logging.WARNING
+        )  # the first four log whole addresses, query strings included
     logging.captureWarnings(True)
