@@ -93,7 +93,7 @@ class LiveStream:
                 case frames.Present(replica=replica, viewers=viewers):
                     if replica != self._replica:
                         self._elsewhere[replica] = (self._now_ms() / 1000, viewers)
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
             log.warning("a message on the bus cannot be read", extra={"stream": self.slug}, exc_info=True)
 
     def restock(self, lines: Iterable[StockLine]) -> None:
@@ -118,6 +118,7 @@ class LiveStream:
     def join(self, outlet: Outlet, session: str, viewer: frames.Viewer | None, position: Position | None) -> None:
         """Welcomes a viewer. No await between reading the past and joining the present: nothing falls in between."""
         assert self._state is not None, "joined before load()"
+        self.room.add(outlet)
         missed = self._timeline.since(position.seq) if position and position.epoch == self._epoch else None
         if missed is None and self._snapshot is None:
             stream = replace(self._state.stream, viewers=self.viewers)
@@ -134,7 +135,6 @@ class LiveStream:
                 missed=missed,
             )
         )
-        self.room.add(outlet)
         if self.over:
             outlet.close(CloseCode.STREAM_OVER)
 

@@ -36,6 +36,9 @@ def test_a_plan_within_bounds_is_fine(plan):
 @pytest.mark.parametrize(
     ("wrong", "field"),
     [
+        ({"product": ""}, "product"),
+        ({"product": "p" * 65}, "product"),
+        ({"product": "кружка"}, "product"),
         ({"price": -1}, "price"),
         ({"price": PRICE_MAX + 1}, "price"),
         ({"currency": "usd"}, "currency"),

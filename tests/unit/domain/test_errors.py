@@ -20,7 +20,7 @@ RETRY = {
 }
 """The contract: every reason a receipt may give, and whether the same order may succeed later."""
 
-HTTP_ONLY = {"bad_request", "bad_credentials", "forbidden", "not_found", "no_stock"}
+HTTP_ONLY = {"bad_request", "bad_credentials", "forbidden", "not_found", "no_stock", "too_large"}
 
 
 @pytest.mark.parametrize(("reason", "retry"), RETRY.items())

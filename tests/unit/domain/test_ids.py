@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import uuid
 
-from server.domain.ids import IdMaker, new_id
+import pytest
+
+from server.domain.ids import IdMaker, is_id, new_id
 
 
 def moment(text: str) -> int:
@@ -46,3 +48,12 @@ def test_a_millisecond_without_room_borrows_from_the_next():
     assert ids == sorted(set(ids))
     assert moment(ids[-1]) == 1_001
     assert uuid.UUID(ids[-1]).version == 7
+
+
+def test_what_the_maker_makes_has_the_shape_of_an_id():
+    assert is_id(new_id())
+
+
+@pytest.mark.parametrize("text", ["", "1" * 31, "1" * 33, "A" * 32, "1" * 32 + "\n", "١" * 32, str(uuid.uuid4())])
+def test_anything_else_has_not(text):
+    assert not is_id(text)
