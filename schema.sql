@@ -12,6 +12,7 @@ CREATE TABLE deployment (
   epoch VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   created_at DATETIME(6) NOT NULL,
   PRIMARY KEY (id),
+  -- one row, so that there is one epoch
   CONSTRAINT deployment_is_one_row CHECK (id = 1)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_520_ci;
 
@@ -27,6 +28,7 @@ CREATE TABLE users (
   PRIMARY KEY (id),
   -- serves sign-in, and keeps one account per address
   UNIQUE KEY users_email (email),
+  -- a role the app does not know would grant nobody knows what
   CONSTRAINT users_role_known CHECK (role IN ('viewer', 'host', 'admin'))
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_520_ci;
 
@@ -43,6 +45,7 @@ CREATE TABLE products (
   PRIMARY KEY (id),
   -- serves look-up by SKU (hosts, imports), and keeps SKUs apart
   UNIQUE KEY products_sku (sku),
+  -- no product pays its buyer
   CONSTRAINT products_price_not_negative CHECK (price >= 0)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_520_ci;
 
@@ -86,7 +89,9 @@ CREATE TABLE streams (
   -- serves the list of live and coming streams
   KEY streams_status (status, id),
   CONSTRAINT streams_host_user FOREIGN KEY (host_id) REFERENCES users (id),
+  -- the three states of a stream, and no other
   CONSTRAINT streams_status_known CHECK (status IN ('scheduled', 'live', 'ended')),
+  -- events are numbered from 1; 0 is a stream without history
   CONSTRAINT streams_seq_counts CHECK (seq >= 0)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_520_ci;
 
@@ -109,8 +114,11 @@ CREATE TABLE drops (
   KEY drops_stream (stream_id, id),
   CONSTRAINT drops_stream_known FOREIGN KEY (stream_id) REFERENCES streams (id),
   CONSTRAINT drops_product FOREIGN KEY (product_id) REFERENCES products (id),
+  -- the four states of a drop, and no other
   CONSTRAINT drops_status_known CHECK (status IN ('scheduled', 'open', 'sold_out', 'closed')),
+  -- no drop pays its buyer
   CONSTRAINT drops_price_not_negative CHECK (price >= 0),
+  -- a limit below one would sell to nobody
   CONSTRAINT drops_limit_positive CHECK (viewer_limit >= 1)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_520_ci;
 
@@ -136,6 +144,7 @@ CREATE TABLE drop_stock (
   -- law 1: never oversold
   CONSTRAINT drop_stock_not_negative
     CHECK (`left` >= 0 AND held >= 0 AND sold >= 0 AND given_back >= 0),
+  -- law 1: every unit put in is in exactly one place
   CONSTRAINT drop_stock_equation CHECK (put_in = `left` + held + sold + given_back)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_520_ci;
 
@@ -162,8 +171,11 @@ CREATE TABLE orders (
   KEY orders_drop_viewer (drop_id, viewer_id),
   -- serves a viewer's own orders, newest first
   KEY orders_viewer (viewer_id, id),
+  -- refused orders are not stored: their receipt is the answer
   CONSTRAINT orders_status_known CHECK (status IN ('accepted')),
+  -- an order for nothing, or for less, would give stock back
   CONSTRAINT orders_quantity_positive CHECK (quantity >= 1),
+  -- no order pays its buyer
   CONSTRAINT orders_total_not_negative CHECK (total >= 0)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_520_ci;
 
@@ -178,6 +190,7 @@ CREATE TABLE events (
   -- serves resume: a stream's events after a position
   PRIMARY KEY (stream_id, seq),
   CONSTRAINT events_stream FOREIGN KEY (stream_id) REFERENCES streams (id),
+  -- the first event is number 1: a position of 0 is before all of them
   CONSTRAINT events_seq_positive CHECK (seq >= 1)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_520_ci;
 
