@@ -28,6 +28,9 @@ DROPS_MAX = 500
 """Most drops of one stream: bounds its snapshot."""
 
 
+_ACTIONS = {EventKind.DROP_OPENED: "drop.open", EventKind.DROP_CLOSED: "drop.close"}
+
+
 class Drops:
     """The host's commands on drops, committed."""
 
@@ -203,7 +206,7 @@ class Drops:
             .where(drops.c.id == drop.id)
             .values(status=drop.status, opens_at=drop.opens_at, closes_at=drop.closes_at)
         )
-        await audit.record(connection, now, host, kind, drop.id, {})
+        await audit.record(connection, now, host, _ACTIONS[kind], drop.id, {})
         return drop, News(found.slug, (frame,), lines_of(drop))
 
 

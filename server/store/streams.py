@@ -84,9 +84,10 @@ class Streams:
             now = await self._database.now_ms(connection)
             stream = Stream(slug, stream.title, stream.host, status, stream.starts_at, stream.video)
             await connection.execute(update(streams).where(streams.c.id == row["id"]).values(status=status))
-            kind = EventKind.STREAM_STARTED if status is StreamStatus.LIVE else EventKind.STREAM_ENDED
+            started = status is StreamStatus.LIVE
+            kind = EventKind.STREAM_STARTED if started else EventKind.STREAM_ENDED
             frame = await events.append(connection, row["id"], now, StreamEvent(kind, stream))
-            await audit.record(connection, now, host, kind, row["id"], {})
+            await audit.record(connection, now, host, "stream.start" if started else "stream.end", row["id"], {})
             return stream, News(slug, (frame,))
 
         return await self._database.run(work)

@@ -1,0 +1,47 @@
+"""Users: names and roles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from starlette.requests import Request
+from starlette_admin import BaseField, EmailField, EnumField, StringField
+
+from admin_ui.fields import Text, Time, refuse
+from admin_ui.rows import UserRow
+from admin_ui.trail import actor_of
+from admin_ui.views import View, words
+from server.domain.user import Role
+
+
+class UserView(View):
+    """Users. Name and role can be edited; accounts are made by `dropcast create-user` or registration."""
+
+    table = UserRow
+    searched = (UserRow.name, UserRow.email)
+    key, menu_label, display_name, icon = "user", "Users", "User", "fa-solid fa-users"
+    may_edit = True
+
+    def columns(self) -> Sequence[BaseField]:
+        """The fields; the password hash is not even loaded."""
+        return (
+            StringField("id", exclude_from_list=True),
+            Text("name", required=True, maxlength=100),
+            EmailField("email", exclude_from_edit=True),
+            EnumField(
+                "role",
+                required=True,
+                choices=words(Role),
+                help_text="viewer buys; host also runs streams and drops; admin also comes in here.",
+            ),
+            Time("created_at", "Created", exclude_from_edit=True),
+        )
+
+    async def edit(self, request: Request, pk: Any, data: dict[str, Any]) -> Any:
+        """Raises when an admin would lock themselves out, or the role is none of ours."""
+        if data["role"] not in list(Role):
+            raise refuse("role", "Choose one of the roles.")
+        if str(pk) == actor_of(request).id and data["role"] != Role.ADMIN:
+            raise refuse("role", "You cannot take the admin role from yourself: ask another admin.")
+        return await super().edit(request, pk, data)
