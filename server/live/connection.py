@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from contextlib import suppress
 
 from server import metrics
 from server.domain.errors import ProtocolViolation, Reason, Unavailable
@@ -22,7 +23,10 @@ from server.protocol.session import HELLO_WITHIN_S, ClientSession
 log = logging.getLogger(__name__)
 
 OUTBOX_MAX_BYTES = 256 * 1024
-"""What may wait for one viewer. When full, the viewer is closed with 4008: resume is exact, so being cut is cheap."""
+"""What may wait for one viewer besides its welcome, whose size is its stream's.
+
+When full, the viewer is closed with 4008: resume is exact, so being cut is cheap.
+"""
 
 OUTBOX_SLOW_BYTES = 32 * 1024
 """From here on a viewer gets no state frames: newer ones will come."""
@@ -45,47 +49,61 @@ class Connection:
         self._wire = wire
         self._outbox: deque[str] = deque()
         self._waiting_bytes = 0
+        self._max_bytes: int | None = None
         self._wake = asyncio.Event()
         self._close_code: int | None = None
+        self._patience: asyncio.Timeout | None = None
         self.closed = False
 
     def write(self, frame: str, *, state: bool = False) -> None:
         """Queues a frame. Frames after `close` are dropped; a viewer that does not keep up is closed with 4008."""
         if self._close_code is not None or (state and self._waiting_bytes > OUTBOX_SLOW_BYTES):
             return
-        if self._waiting_bytes + len(frame) > OUTBOX_MAX_BYTES:
+        size = _size(frame)
+        if self._max_bytes is None:  # the first frame: cut for its size, the viewer would come back to the same
+            self._max_bytes = OUTBOX_MAX_BYTES + size
+        if self._waiting_bytes + size > self._max_bytes:
             self._outbox.clear()
             self.close(CloseCode.TOO_SLOW)
             return
         self._outbox.append(frame)
-        self._waiting_bytes += len(frame)
+        self._waiting_bytes += size
         self._wake.set()
 
     def close(self, code: int) -> None:
-        """Closes once what was written is sent; the first code counts."""
+        """Closes once what was written is sent, or in `_CLOSE_WITHIN_S` when it cannot be; the first code counts."""
         if self._close_code is None:
             self._close_code = code
             self._wake.set()
+            if self._patience is not None:
+                self._patience.reschedule(asyncio.get_running_loop().time() + _CLOSE_WITHIN_S)
 
     async def run(self) -> None:
         """Sends what is written until closed or disconnected; ends with the socket closed."""
         try:
-            while self._outbox or self._close_code is None:
-                if not self._outbox:
-                    self._wake.clear()
-                    await self._wake.wait()
-                    continue
-                frame = self._outbox.popleft()
-                await self._wire.send(frame)
-                self._waiting_bytes -= len(frame)
-        except Disconnected:
+            # a socket that takes nothing would hold the sender for ever: from `close` on, time is short
+            async with asyncio.timeout(None if self._close_code is None else _CLOSE_WITHIN_S) as self._patience:
+                await self._send()
+        except (Disconnected, TimeoutError):
             pass
         finally:
             self.closed = True
             if self._close_code is None:
                 self._close_code = CloseCode.DONE
         metrics.SOCKETS_CLOSED.labels(self._close_code).inc()
-        await self._wire.close(self._close_code)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_WITHIN_S):
+                await self._wire.close(self._close_code)
+
+    async def _send(self) -> None:
+        while self._outbox or self._close_code is None:
+            if not self._outbox:
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            frame = self._outbox.popleft()
+            await self._wire.send(frame)
+            self._waiting_bytes -= _size(frame)
 
 
 class Reception:
@@ -186,3 +204,7 @@ class Reception:
                 continue
             in_flight += 1
             self._till.place(viewer, order).add_done_callback(answer)
+
+
+def _size(frame: str) -> int:
+    return len(frame) if frame.isascii() else len(frame.encode())
