@@ -17,7 +17,7 @@ ACCOUNTS = b'{"host": {"email": "h@example.com", "password": "p"}}\n'
 
 def start(*words: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-X", "dev", "-W", "error", "-m", "loadtest", *words],
+        [sys.executable, "-W", "error", "-m", "loadtest", *words],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
