@@ -15,7 +15,7 @@ from server.domain.errors import Reason, Refused
 from server.domain.order import Order
 from server.domain.user import Role, User
 from server.domain.views import Stream
-from server.live.connection import Reception
+from server.live.reception import Reception
 from server.live.relay import Relay
 from server.sale.desk import Desk
 from server.web.security import SESSION_COOKIE

@@ -10,12 +10,14 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from server.domain import stream as fold
 from server.domain.errors import ProtocolViolation, Reason, Refused, Unavailable
-from server.live.connection import Disconnected
+from server.domain.ids import new_id
+from server.live.ports import Disconnected
+from server.live.socket import handover_of
 from server.protocol.codes import CloseCode
 from server.web.account import cursor
 from server.web.answers import Json, refusal
 from server.web.edge import Edge
-from server.web.security import cookie_counts
+from server.web.security import GUEST_COOKIE, GUEST_MAX, cookie_counts
 
 
 class ViewerRoutes:
@@ -60,8 +62,11 @@ class ViewerRoutes:
         except Unavailable:
             await websocket.send_denial_response(refusal(Refused(Reason.BUSY, "try again in a second")))
             return
+        guest = websocket.cookies.get(GUEST_COOKIE, "")[:GUEST_MAX] if cookie_counts(websocket.headers) else ""
         await websocket.accept()
-        await self._edge.reception.receive(_Wire(websocket), websocket.path_params["stream"], user)
+        await self._edge.reception.receive(
+            _Wire(websocket), handover_of(websocket.scope), websocket.path_params["stream"], user, guest or new_id()
+        )
 
 
 class _Wire:
