@@ -12,8 +12,8 @@ import time
 
 import httpx
 
-from loadtest import sale
-from loadtest.accounts import Account, Accounts, StandardInput
+from loadtest import sale, shoppers
+from loadtest.accounts import Accounts, StandardInput
 from loadtest.client import Viewer
 from loadtest.errors import CannotGoOn, Over, Refusal
 from loadtest.person import Person, wait_ready
@@ -31,9 +31,6 @@ GUESTS = 3
 
 READY_WITHIN_S = 20.0
 ACCOUNTS_WITHIN_S = 20.0
-SIGN_INS_AT_ONCE = 2
-"""Password checks are dear on the server: the crowd comes through a narrow door."""
-
 BETWEEN_DROPS_S = 2.5
 SOLD_OUT_SHOWS_S = 1.5
 QUIET_S = 8.0
@@ -45,7 +42,6 @@ SATED_S = 1.0
 WAITS_FOR_OTHERS_S = 60.0
 """How long the script leaves the floor to a drop that a person has opened by hand."""
 
-_ARRIVES_WITHIN_S = 2.0
 _SAYS_GOODBYE_WITHIN_S = 0.8
 _RETRY_S = 1.0
 
@@ -73,16 +69,16 @@ async def play(url: str, slug: str, accounts: Accounts, chance: random.Random) -
     try:
         async with Person(url, accounts.host) as person:
             await ensure_live(person, slug)
-            async with Viewer(url, slug, ticket=lambda: person.ticket(slug)) as viewer, asyncio.TaskGroup() as crowd:
-                hunger = Hunger(len(accounts.shoppers))
+            async with Viewer(url, slug, ticket=lambda: person.ticket(slug)) as viewer, asyncio.TaskGroup() as show:
+                hunger = shoppers.Hunger(len(accounts.shoppers))
                 host = Host(person, viewer, slug, hunger, chance)
-                crowd.create_task(host.run(), name="demo: host")
-                door = asyncio.Semaphore(SIGN_INS_AT_ONCE)
+                show.create_task(host.run(), name="demo: host")
+                door = asyncio.Semaphore(shoppers.SIGN_INS_AT_ONCE)
                 for account in accounts.shoppers:
-                    shopper = shop(url, slug, account, hunger, door, chance)
-                    crowd.create_task(shopper, name=f"demo: {account.email}")
+                    shopper = shoppers.shop(url, slug, account, hunger, door, chance)
+                    show.create_task(shopper, name=f"demo: {account.email}")
                 for number in range(GUESTS):
-                    crowd.create_task(watch(url, slug, chance), name=f"demo: guest {number + 1}")
+                    show.create_task(shoppers.watch(url, slug, chance), name=f"demo: guest {number + 1}")
     except* Over as over:
         if not _stream_over(over):
             raise
@@ -103,29 +99,12 @@ async def ensure_live(person: Person, slug: str) -> None:
         await person.start_stream(slug)
 
 
-class Hunger:
-    """What the shoppers know of each other: how many may still buy of the drop on sale."""
-
-    def __init__(self, shoppers: int) -> None:
-        self.shoppers = shoppers
-        self._drop = ""
-        self._sated: set[object] = set()
-
-    def still(self, drop: str) -> int:
-        """How many shoppers have not had enough of this drop."""
-        return self.shoppers - (len(self._sated) if drop == self._drop else 0)
-
-    def sated(self, drop: str, shopper: object) -> None:
-        """Says that this shopper has bought all it may of the drop; what was known of another drop is forgotten."""
-        if drop != self._drop:
-            self._drop, self._sated = drop, set()
-        self._sated.add(shopper)
-
-
 class Host:
     """Sells for ever: plans a drop, opens it, lets it sell, sometimes restocks once, closes it."""
 
-    def __init__(self, person: Person, viewer: Viewer, slug: str, hunger: Hunger, chance: random.Random) -> None:
+    def __init__(
+        self, person: Person, viewer: Viewer, slug: str, hunger: shoppers.Hunger, chance: random.Random
+    ) -> None:
         self._person = person
         self._viewer = viewer
         self._slug = slug
@@ -289,90 +268,6 @@ class Host:
                 await self._person.close_drop(drop)
         except (TimeoutError, Refusal, httpx.TransportError):
             pass  # the server is leaving as well
-
-
-async def shop(
-    url: str, slug: str, account: Account, hunger: Hunger, door: asyncio.Semaphore, chance: random.Random
-) -> None:
-    """One shopper's evening: comes in after a moment, looks at what is on sale, thinks, buys."""
-    await asyncio.sleep(chance.uniform(0, _ARRIVES_WITHIN_S))
-    async with Person(url, account) as person:
-
-        async def ticket() -> str:
-            async with door:
-                return await person.ticket(slug)
-
-        async with Viewer(url, slug, ticket=ticket) as viewer:
-            await Shopper(viewer, hunger, chance).run()
-
-
-async def watch(url: str, slug: str, chance: random.Random) -> None:
-    """One guest's evening: only looks."""
-    await asyncio.sleep(chance.uniform(0, _ARRIVES_WITHIN_S))
-    async with Viewer(url, slug) as viewer:
-        await viewer.until(lambda _: False)
-
-
-class Shopper:
-    """Buys of whatever is on sale, at random moments, up to each drop's limit. Remembers one drop at a time."""
-
-    def __init__(self, viewer: Viewer, hunger: Hunger, chance: random.Random) -> None:
-        self._viewer = viewer
-        self._hunger = hunger
-        self._chance = chance
-        self._drop = ""
-        self._units = 0
-        self._bought = 0
-
-    async def run(self) -> None:
-        """Never returns; raises what ends the link."""
-        while True:
-            drop = self._wanted(await self._viewer.until(lambda state: self._wanted(state) is not None))
-            if drop is None:
-                continue
-            if drop.id != self._drop:
-                self._drop, self._units, self._bought = drop.id, sale.left(drop), 0
-            if await self._think(drop):
-                await self._buy()
-
-    async def _think(self, drop: Drop) -> bool:
-        """A moment's thought; False when the drop was over, or another one on sale, before it came to its end."""
-        most = min(self._units, self._hunger.shoppers * drop.limit)
-        thinks_s = sale.pause_s(most, self._hunger.still(drop.id), self._chance)
-
-        def passed(state: StreamState) -> bool:
-            wanted = self._wanted(state)
-            return wanted is None or wanted.id != drop.id
-
-        try:
-            async with asyncio.timeout(thinks_s):
-                await self._viewer.until(passed)
-        except TimeoutError:
-            return True
-        return False
-
-    def _wanted(self, state: StreamState) -> Drop | None:
-        drop = sale.open_drop(state)
-        return None if drop is None or (drop.id == self._drop and self._bought >= drop.limit) else drop
-
-    async def _buy(self) -> None:
-        state = await self._viewer.until(lambda _: True)
-        drop = state.drops.get(self._drop)
-        if drop is None or drop.status is not DropStatus.OPEN:
-            return  # over while thinking
-        choice = sale.choose(drop.variants, drop.limit - self._bought, self._chance)
-        if choice is None:
-            return
-        variant, quantity = choice
-        receipt = await self._viewer.order(drop.id, quantity, variant)
-        if receipt.status == "accepted":
-            self._bought += quantity
-        elif receipt.reason == "limit_reached":
-            self._bought = drop.limit  # bought earlier, before a restart of this crowd, or asked for one too many
-        else:
-            await asyncio.sleep(_RETRY_S)  # too late, or too fast: news of it is on the way
-        if self._bought >= drop.limit:
-            self._hunger.sated(drop.id, self)
 
 
 def _stream_over(group: BaseExceptionGroup[Over]) -> bool:

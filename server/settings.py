@@ -6,9 +6,10 @@ import difflib
 import os
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -44,6 +45,18 @@ class Settings(BaseSettings):
     drain_within_s: float = Field(default=10.0, ge=0, le=600)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what `read` hands over: it has looked at every name, and the process's environment may be another."""
+        return (init_settings,)
+
     @field_validator("secret_keys", "public_origins", "surfaces", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
@@ -73,7 +86,12 @@ class Settings(BaseSettings):
     @field_validator("bus_url")
     @classmethod
     def _bus(cls, value: str) -> str:
-        if value != "memory://" and not value.startswith(("redis://", "rediss://")):
+        try:
+            urlsplit(value).port  # noqa: B018  raises when it is none
+            known = value == "memory://" or value.startswith(("redis://", "rediss://"))
+        except ValueError:
+            known = False
+        if not known:
             raise ValueError("must be memory:// or redis://host:port/0")
         return value
 

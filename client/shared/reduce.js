@@ -17,6 +17,8 @@
  *   snapshot?: {stream: Stream, drops: Drop[]}, missed?: EventFrame[]}} Welcome
  */
 
+/** Closed drops a state holds, the ones with the newest ids. */
+const CLOSED_KEPT = 50;
 const STREAM_KINDS = new Set(["stream_started", "stream_ended"]);
 const DROP_KINDS = new Set(["drop_scheduled", "drop_opened", "drop_sold_out", "drop_closed"]);
 
@@ -60,9 +62,16 @@ export function applyEvent(state, { seq, event }) {
     const drops = known
       ? state.drops.map((other) => (other === known ? stocked(drop, linesOf([known])) : other))
       : [...state.drops, drop];
-    return { ...state, drops, seq };
+    return { ...state, drops: kept(drops), seq };
   }
   return { ...state, seq };
+}
+
+/** Without the oldest closed drops: a show may go on for days. @param {Drop[]} drops */
+function kept(drops) {
+  const closed = drops.filter(({ status }) => status === "closed").map(({ id }) => id).sort();
+  const gone = new Set(closed.slice(0, -CLOSED_KEPT));
+  return gone.size ? drops.filter(({ id }) => !gone.has(id)) : drops;
 }
 
 /**

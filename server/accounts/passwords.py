@@ -37,7 +37,7 @@ class Passwords:
         if len(password) > PASSWORD_MAX:
             password, password_hash = "", None
         right = await self._off_loop(self._verify, password_hash or self._nobody, password)
-        return bool(right) and password_hash is not None
+        return bool(right) and bool(password_hash)
 
     def is_outdated(self, password_hash: str) -> bool:
         """Whether the hash was made with other parameters than today's."""

@@ -11,6 +11,9 @@ from server.domain.drop import Drop, DropStatus, DropVariant, StockLine, lines_o
 from server.domain.events import DropEvent, Event, StreamEvent
 from server.domain.views import Stream
 
+CLOSED_KEPT = 50
+"""Closed drops a state holds, the ones with the newest ids: a show may go on for days, its snapshot must not."""
+
 
 @dataclass(frozen=True, slots=True)
 class StreamState:
@@ -35,7 +38,7 @@ def apply(state: StreamState, event: Event | None, seq: int) -> StreamState:
         case DropEvent(drop=drop):
             known = state.drops.get(drop.id)
             merged = drop if known is None else _stocked(drop, lines_of(known))
-            return replace(state, drops=MappingProxyType({**state.drops, drop.id: merged}), seq=seq)
+            return replace(state, drops=_kept({**state.drops, drop.id: merged}), seq=seq)
         case None:
             return replace(state, seq=seq)
         case _:  # pragma: no cover
@@ -59,6 +62,14 @@ def stock_of(state: StreamState) -> tuple[StockLine, ...]:
     return tuple(
         line for drop in state.drops.values() if drop.status is not DropStatus.CLOSED for line in lines_of(drop)
     )
+
+
+def _kept(drops: dict[str, Drop]) -> Mapping[str, Drop]:
+    """Without the oldest closed drops. A closed drop stays closed, so the order of closing does not matter."""
+    closed = sorted(drop.id for drop in drops.values() if drop.status is DropStatus.CLOSED)
+    for drop_id in closed[:-CLOSED_KEPT]:
+        del drops[drop_id]
+    return MappingProxyType(drops)
 
 
 def _stocked(drop: Drop, lines: Iterable[StockLine]) -> Drop:

@@ -147,11 +147,13 @@ class Relay:
             async with self._bus.listen(slug) as messages:
                 entry.ready.set_result(await entry.stream.load())
                 await entry.stream.listen(messages)
-        except Unavailable as error:
+        except Exception as error:
             if entry.ready.done():
                 raise
             entry.ready.set_exception(error)
             entry.ready.exception()  # nobody may be waiting any more: not a bug
+            if not isinstance(error, Unavailable):
+                raise
         finally:
             if not entry.ready.done():
                 entry.ready.cancel()
@@ -193,8 +195,8 @@ class Relay:
         for slug, entry in list(self._open.items()):
             if not entry.held and entry.idle_since < before:
                 del self._open[slug]
+                self._hub.forget(slug)  # before the await: who opens the stream anew meanwhile gets a room of its own
                 await tasks.stop(entry.task)
-                self._hub.forget(slug)
         metrics.STREAMS.set(len(self._open))
 
     async def _tick_for_ever(self) -> None:

@@ -37,15 +37,19 @@ class Announcer:
         self._stock: dict[str, dict[tuple[str, str], StockLine]] = {}
         self._wake = asyncio.Event()
         self._urgent = False
+        self._closing = False
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Starts to ring."""
-        self._task = tasks.start(self._run(), "announcer")
+        self._task = tasks.start(self._run(), "announcer", may_end=True)
 
     async def close(self) -> None:
-        """Rings what is left, then ends."""
-        await tasks.stop(self._task)
+        """Rings what is left, then ends. The task is not cancelled: what it is ringing would be lost."""
+        self._closing = True
+        self._wake.set()
+        if self._task is not None:
+            await asyncio.wait([self._task])
         await self._ring_events()
         await self._ring_stock()
 
@@ -67,7 +71,7 @@ class Announcer:
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         stock_due = loop.time()
-        while True:
+        while not self._closing:
             timeout = max(0.0, stock_due - loop.time()) if self._stock else None
             try:
                 async with asyncio.timeout(timeout):

@@ -24,8 +24,8 @@ from server.store.engine import Database
 from server.store.rows import drops_of, lock_stock, owned
 from server.store.tables import drop_stock, drops, products, streams, variants
 
-DROPS_MAX = 500
-"""Most drops of one stream: bounds its snapshot."""
+DROPS_MAX = 200
+"""Most drops of one stream that are not closed: with `CLOSED_KEPT`, bounds its snapshot."""
 
 
 _ACTIONS = {EventKind.DROP_OPENED: "drop.open", EventKind.DROP_CLOSED: "drop.close"}
@@ -48,10 +48,12 @@ class Drops:
             if stream["status"] == StreamStatus.ENDED:
                 raise Refused(Reason.CONFLICT, "the stream is over: create another")
             held = await connection.execute(
-                select(drops.c.id).where(drops.c.stream_id == stream["id"]).limit(DROPS_MAX)
+                select(drops.c.id)
+                .where(drops.c.stream_id == stream["id"], drops.c.status != DropStatus.CLOSED)
+                .limit(DROPS_MAX)
             )
-            if len(held.all()) == DROPS_MAX:
-                raise Refused(Reason.CONFLICT, f"a stream holds at most {DROPS_MAX} drops: create another stream")
+            if len(held.all()) >= DROPS_MAX:
+                raise Refused(Reason.CONFLICT, f"a run sheet holds at most {DROPS_MAX} drops: close one first")
             now = await self._database.now_ms(connection)
             drop = Drop(
                 id=new_id(),

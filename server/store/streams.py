@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Select, and_, select, update
+from sqlalchemy import ColumnElement, Select, and_, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,7 +14,7 @@ from server.domain.errors import Reason, Refused
 from server.domain.events import EventKind, StreamEvent
 from server.domain.ids import new_id
 from server.domain.news import News
-from server.domain.stream import StreamState
+from server.domain.stream import CLOSED_KEPT, StreamState
 from server.domain.user import User
 from server.domain.views import Stream, StreamStatus
 from server.store import audit, events
@@ -109,7 +109,7 @@ class Streams:
             row = (await connection.execute(stream_rows().where(streams.c.slug == slug))).mappings().one_or_none()
             if row is None:
                 return None
-            found = await drops_of(connection, drops.c.stream_id == row["id"])
+            found = await drops_of(connection, await _in_state(connection, row["id"]))
             return StreamState(stream_of(row), MappingProxyType({drop.id: drop for drop in found}), row["seq"])
 
     async def heads(self, slugs: list[str]) -> tuple[dict[str, int], dict[str, list[StockLine]]]:
@@ -148,6 +148,14 @@ class Streams:
         async with self._database.reading() as connection:
             rows = (await connection.execute(query.order_by(streams.c.id.desc()).limit(limit + 1))).mappings().all()
         return [stream_of(row) for row in rows[:limit]], rows[limit - 1]["id"] if len(rows) > limit else None
+
+
+async def _in_state(connection: AsyncConnection, stream_id: str) -> ColumnElement[bool]:
+    """The drops a state holds: all that are not closed, and the newest closed ones."""
+    of_stream = drops.c.stream_id == stream_id
+    closed = select(drops.c.id).where(of_stream, drops.c.status == DropStatus.CLOSED).order_by(drops.c.id.desc())
+    oldest = (await connection.execute(closed.limit(1).offset(CLOSED_KEPT - 1))).scalar()
+    return and_(of_stream, or_(drops.c.status != DropStatus.CLOSED, drops.c.id >= (oldest or "")))
 
 
 async def _has_open_drop(connection: AsyncConnection, stream_id: str) -> bool:

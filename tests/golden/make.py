@@ -18,7 +18,7 @@ import msgspec
 
 from server.domain.drop import Drop, DropStatus, DropVariant, StockLine
 from server.domain.events import DropEvent, EventKind, StreamEvent
-from server.domain.stream import StreamState, apply, with_stock
+from server.domain.stream import CLOSED_KEPT, StreamState, apply, with_stock
 from server.domain.views import Stream, StreamStatus
 from server.protocol import codec, frames
 
@@ -262,6 +262,11 @@ CASES = (
         "what follows an unknown kind is applied, and it is not heard twice",
         page(LIVE, MUG),
         (unknown(11), opened(12, MUG), unknown(11), opened(12, MUG), closed(13, MUG)),
+    ),
+    Case(
+        "of many closed drops the oldest are let go, an open one never, whatever the order of closing",
+        page(LIVE, is_open(MUG), *(replace(MUG, id=f"{n:02}", status=DropStatus.OPEN) for n in range(CLOSED_KEPT + 2))),
+        tuple(closed(11 + n, replace(MUG, id=f"{CLOSED_KEPT + 1 - n:02}")) for n in range(CLOSED_KEPT + 2)),
     ),
 )
 

@@ -1,0 +1,98 @@
+"""One contract over both keeps: memory, and a real Redis that goes away."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from redis.asyncio import Redis as RedisClient
+
+from server.accounts.keep import MemoryKeep, RedisKeep
+from server.app import redis_client
+from server.domain.errors import Unavailable
+from server.settings import Settings
+from tests.services.redis import Redis
+
+Keep = MemoryKeep | RedisKeep
+
+
+@pytest_asyncio.fixture
+async def redis(bus_url: str) -> AsyncIterator[RedisClient]:
+    async with client_of(bus_url) as client:
+        yield client
+
+
+def client_of(bus_url: str) -> RedisClient:
+    """As the app opens it."""
+    return redis_client(Settings(bus_url=bus_url, secret_keys=("k" * 32,)))
+
+
+@pytest_asyncio.fixture(params=["memory", "redis"])
+async def keep(request: pytest.FixtureRequest) -> AsyncIterator[Keep]:
+    if request.param == "memory":
+        yield MemoryKeep()
+        return
+    async with client_of(request.getfixturevalue("bus_url")) as client:
+        yield RedisKeep(client)
+
+
+async def test_a_value_is_kept_looked_at_taken_once_and_dropped(keep: Keep) -> None:
+    await keep.put("a", "限", 10)
+    await keep.put("b", "2", 10)
+    assert await keep.get("a", 10) == "限"
+    assert await keep.take("a") == "限"
+    assert await keep.take("a") is None
+    assert await keep.get("a", 10) is None
+    await keep.drop("b")
+    assert await keep.get("b", 10) is None
+
+
+async def test_of_many_who_take_at_once_one_gets_it(keep: Keep) -> None:
+    await keep.put("ticket", "1", 10)
+    assert sorted(map(str, await asyncio.gather(*(keep.take("ticket") for _ in range(20))))) == ["1"] + ["None"] * 19
+
+
+async def test_a_value_expires(keep: Keep) -> None:
+    await keep.put("a", "1", 1)
+    async with asyncio.timeout(5):
+        while await keep.take("a") is not None:
+            await keep.put("a", "1", 1)
+            await asyncio.sleep(1.05)
+
+
+async def test_redis_keeps_with_a_time_to_live_and_looking_renews_it(redis: RedisClient) -> None:
+    keep = RedisKeep(redis)
+    await keep.put_many({"a": "1", "b": "2"}, 10)
+    assert 9 <= await redis.ttl("dropcast:a") <= 10
+    assert await keep.get("a", 100) == "1"
+    assert 99 <= await redis.ttl("dropcast:a") <= 100
+    assert await keep.take("b") == "2"
+
+
+async def test_redis_gone_or_standing_still_is_unavailable_within_two_seconds(
+    redis: RedisClient, redis_server: Redis
+) -> None:
+    keep = RedisKeep(redis)
+    await keep.put("a", "1", 10)
+    calls = [
+        lambda: keep.put("a", "1", 1),
+        lambda: keep.put_many({"a": "1"}, 1),
+        lambda: keep.get("a", 1),
+        lambda: keep.take("a"),
+        lambda: keep.drop("a"),
+    ]
+    redis_server.pause()
+    try:
+        began = time.monotonic()
+        ends = await asyncio.gather(*(call() for call in calls), return_exceptions=True)
+        assert time.monotonic() - began < 2
+    finally:
+        redis_server.resume()
+    await asyncio.to_thread(redis_server.kill)
+    for call in calls:
+        with pytest.raises(Unavailable):
+            await call()
+    assert {type(end) for end in ends} == {Unavailable}

@@ -1,0 +1,69 @@
+"""What is kept for a while: until its time is up, given out once, and never more than so much."""
+
+from __future__ import annotations
+
+import pytest
+
+from server.accounts.keep import MEMORY_MAX, MemoryKeep
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.s = 100.0
+
+    def __call__(self) -> float:
+        return self.s
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def keep(clock: Clock) -> MemoryKeep:
+    return MemoryKeep(clock, most=3)
+
+
+async def test_a_value_is_kept_until_its_time_is_up(keep: MemoryKeep, clock: Clock) -> None:
+    await keep.put("a", "1", 10)
+    clock.s += 9.9
+    assert await keep.take("a") == "1"
+    await keep.put("a", "2", 10)
+    clock.s += 10
+    assert await keep.take("a") is None
+
+
+async def test_looking_keeps_it_on(keep: MemoryKeep, clock: Clock) -> None:
+    await keep.put("a", "1", 10)
+    for _ in range(5):
+        clock.s += 9
+        assert await keep.get("a", 10) == "1"
+    clock.s += 10
+    assert await keep.get("a", 10) is None
+    assert await keep.get("never", 10) is None
+
+
+async def test_a_value_is_given_out_once(keep: MemoryKeep) -> None:
+    await keep.put("a", "1", 10)
+    assert await keep.take("a") == "1"
+    assert await keep.take("a") is None
+
+
+async def test_a_later_value_replaces_an_earlier_one_and_a_dropped_one_is_gone(keep: MemoryKeep) -> None:
+    await keep.put("a", "1", 10)
+    await keep.put("a", "2", 10)
+    assert await keep.get("a", 10) == "2"
+    await keep.drop("a")
+    await keep.drop("a")
+    assert await keep.get("a", 10) is None
+
+
+async def test_when_full_the_value_touched_longest_ago_is_forgotten(keep: MemoryKeep) -> None:
+    for key in "abc":
+        await keep.put(key, key, 10)
+    await keep.get("a", 10)
+    await keep.put("d", "d", 10)
+    assert [await keep.get(key, 10) for key in "abcd"] == ["a", None, "c", "d"]
+    assert len(keep._values) == 3
+    assert MemoryKeep()._most == MEMORY_MAX
