@@ -217,7 +217,7 @@ async def test_a_killed_connection_is_replaced_and_the_listener_told_to_catch_up
         await heard(messages, "before")
         for _ in range(3):
             with redis_server.client() as client:
-                assert client.client_kill_filter(_type="pubsub") == 1
+                assert client.client_kill_filter(_type="pubsub") >= 1  # others may listen to the same Redis
             assert await hear(messages) == CATCH_UP
             await over_redis.ring(stream, "later")
             assert await hear(messages) == "later"
