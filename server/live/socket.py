@@ -3,6 +3,7 @@
 uvicorn keeps a task, a queue, two parsers and a scope alive for every open socket: about 27 KB. After hello the
 endpoint hands the transport to a `LiveSocket` and returns, so that all of it is freed. The hook is
 `uvicorn.Config(ws=…)`; the internals it needs are named in `check_uvicorn`, which fails the start when one is gone.
+The two stand in one file because the hand-over is one act: what one gives up the other must take.
 """
 
 from __future__ import annotations
