@@ -181,10 +181,16 @@ class Relay:
         heads, stock = await self._log.heads(list(loaded))
         for slug, stream in loaded.items():
             behind = heads.get(slug, 0) - stream.seq
-            if behind > 0:
-                metrics.HEALED.inc(behind)
-                await stream.catch_up()
-            stream.restock(stock.get(slug, []))
+            try:
+                if behind > 0:
+                    metrics.HEALED.inc(behind)
+                    await stream.catch_up()
+                stream.restock(stock.get(slug, []))
+            except Unavailable:
+                raise
+            except Exception:  # one stream that cannot be read must not keep the others from being healed
+                metrics.BUGS.labels("sweep").inc()
+                log.exception("a stream cannot be healed", extra={"stream": slug})
 
     async def _announce_presence(self) -> None:
         for slug, entry in list(self._open.items()):

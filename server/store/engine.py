@@ -26,6 +26,8 @@ _BACKOFF_S = 0.02
 # we do, and the whole transaction is done again
 _AGAIN = frozenset({1213, 1205, 1020, 3572})
 
+_CHECK_VIOLATED = frozenset({3819, 4025})  # MySQL, MariaDB: drivers call it an operational error
+
 
 class Database:
     """Connections to one database, handed out for one unit of work at a time.
@@ -131,7 +133,9 @@ def _translated() -> Iterator[None]:
     except (OperationalError, InterfaceError) as error:
         if _code(error) in _AGAIN:
             raise _Again("the database asks to repeat the transaction") from error
-        raise Unavailable(f"the database does not answer: {error.orig}") from error
+        if _code(error) in _CHECK_VIOLATED:
+            raise  # a bug, or a poisoned row: repeating it would not help
+        raise Unavailable(f"the database of DROPCAST_DATABASE_URL does not answer: {error.orig}") from error
     except DBAPIError as error:
         if error.connection_invalidated:
             raise Unavailable("the connection to the database was lost") from error

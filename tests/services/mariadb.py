@@ -115,6 +115,7 @@ class MariaDB(Service):
             autocommit=True,
             connect_timeout=5,
             read_timeout=30,
+            ssl_disabled=True,  # loading the certificates takes longer than most statements
         )
         try:
             with connection.cursor() as cursor:
