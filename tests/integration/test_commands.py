@@ -94,7 +94,7 @@ def test_a_database_that_is_not_there_is_named(shop_settings: dict[str, str], ma
     password = url.split(":")[2].partition("@")[0]
     for command, there, named in (("init-db", nobody, "'127.0.0.1'"), ("verify", nowhere, "'no_such_database'")):
         said = failed(command, {**shop_settings, "DROPCAST_DATABASE_URL": there})
-        assert said.startswith("dropcast: the database does not answer: ")
+        assert said.startswith("dropcast: the database of DROPCAST_DATABASE_URL does not answer: ")
         assert named in said
         assert password not in said
 
