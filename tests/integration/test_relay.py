@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -35,7 +36,7 @@ class Viewer:
     """A socket that keeps the numbers of the events it is sent, and the stock."""
 
     def __init__(self) -> None:
-        self.person = "ann"
+        self.person = secrets.token_hex(4)
         self.place = -1
         self.skip = 0
         self.seqs: list[int] = []
