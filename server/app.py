@@ -28,9 +28,9 @@ from server.bus.redis import RedisBackend
 from server.catalog.search import Search
 from server.domain.errors import Refused, Unavailable
 from server.domain.ids import new_id
-from server.live.connection import Reception
 from server.live.drain import Drain
 from server.live.hub import Hub
+from server.live.reception import Reception
 from server.live.relay import Relay
 from server.sale.announcer import Announcer
 from server.sale.committer import Committer

@@ -13,7 +13,7 @@ import uvloop
 
 from server.app import opened
 from server.live.drain import Drain
-from server.live.socket import LiveWSProtocol
+from server.live.socket import LiveWSProtocol, check_uvicorn
 from server.protocol.frames import FRAME_MAX_BYTES
 from server.settings import Settings
 
@@ -73,6 +73,8 @@ async def _serve(settings: Settings, started: Callable[[], None] | None) -> None
             server_header=False,
             timeout_graceful_shutdown=20,  # its default waits for ever on a stalled client
         )
+        config.load()
+        check_uvicorn(config)
         server = DrainingServer(config, house.drain)
         log.info("serving", extra={"bind": settings.bind, "surfaces": settings.surfaces})
         if started is not None:

@@ -46,9 +46,9 @@ class Drain:
         size = -(-len(viewers) // BATCHES) or 1
         pause_s = self._within_s / 2 / BATCHES
         for start in range(0, len(viewers), size):
-            for outlet in viewers[start : start + size]:
+            for viewer in viewers[start : start + size]:
                 wait_ms = random.randrange(int(self._within_s * 250) + 1)  # noqa: S311  jitter, no secret
-                outlet.write(codec.encode(frames.DrainFrame(wait_ms)))
+                viewer.write(codec.encode(frames.DrainFrame(wait_ms)))
             await asyncio.sleep(pause_s)
         self._refuse_orders()
         try:
@@ -57,6 +57,6 @@ class Drain:
                 await self._hub.emptied()
         except TimeoutError:
             log.warning("viewers or orders are left at the end of the drain", extra={"viewers": len(self._hub)})
-        for outlet in self._hub.everyone():
-            outlet.close(CloseCode.RESTARTING)
+        for viewer in self._hub.everyone():
+            viewer.close(CloseCode.RESTARTING)
         await asyncio.sleep(0)

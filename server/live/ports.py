@@ -42,24 +42,14 @@ class Doorbell(Protocol):
         ...
 
 
-class Outlet(Protocol):
-    """One viewer's way out. Neither call waits or raises, whatever the state of the connection."""
-
-    person: str
-
-    def write(self, frame: str, *, state: bool = False) -> None:
-        """Sends a frame; one that is `state` may be skipped for a viewer that does not keep up."""
-        ...
-
-    def close(self, code: int) -> None:
-        """Closes the connection once what was written is sent."""
-        ...
+class Disconnected(Exception):
+    """The other side is gone."""
 
 
 class Wire(Protocol):
-    """A WebSocket after its handshake. `receive` and `send` raise `Disconnected` when the other side is gone."""
+    """A WebSocket between its upgrade and its hand-over. Raises `Disconnected` when the other side is gone."""
 
-    async def receive(self) -> str | bytes:
+    async def receive(self) -> str:
         """The next message."""
         ...
 

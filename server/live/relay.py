@@ -15,7 +15,7 @@ from server.domain.views import is_slug
 from server.live.hub import Hub
 from server.live.ports import Doorbell, Log
 from server.live.stream import LiveStream
-from server.protocol import codec, frames
+from server.protocol import codec
 
 log = logging.getLogger(__name__)
 
@@ -75,30 +75,50 @@ class Relay:
         await tasks.stop(self._sweeper, self._ticker, *(entry.task for entry in self._open.values()))
         self._open.clear()
 
-    @asynccontextmanager
-    async def watching(self, slug: str) -> AsyncIterator[LiveStream | None]:
-        """A stream kept open and true while the block runs; None when there is none of that slug.
+    async def hold(self, slug: str) -> LiveStream | None:
+        """A stream that stays open and true until `release`; None when there is none of that slug.
 
         Raises `Unavailable` when it has to be opened and the database does not answer.
         """
         entry = self._open.get(slug)
         if entry is None:
             if not is_slug(slug):
-                yield None
-                return
+                return None
             # asked first, so that a slug nobody has costs no subscription
             heads, _ = await self._log.heads([slug])
             if slug not in heads:
-                yield None
-                return
+                return None
             entry = self._open.get(slug) or self._start(slug)
         entry.held += 1
         try:
-            found = await asyncio.shield(entry.ready)
-            yield entry.stream if found else None
+            if await asyncio.shield(entry.ready):
+                return entry.stream
+        except BaseException:
+            self._let_go(entry)
+            raise
+        self._let_go(entry)
+        return None
+
+    def release(self, stream: LiveStream) -> None:
+        """One holder less."""
+        entry = self._open.get(stream.slug)
+        if entry is not None and entry.stream is stream:
+            self._let_go(entry)
+
+    @asynccontextmanager
+    async def watching(self, slug: str) -> AsyncIterator[LiveStream | None]:
+        """`hold` while the block runs."""
+        stream = await self.hold(slug)
+        try:
+            yield stream
         finally:
-            entry.held -= 1
-            entry.idle_since = time.monotonic()
+            if stream is not None:
+                self.release(stream)
+
+    @staticmethod
+    def _let_go(entry: _Open) -> None:
+        entry.held -= 1
+        entry.idle_since = time.monotonic()
 
     def viewers(self, slug: str) -> int:
         """How many people watch a stream, as far as this replica has heard."""
@@ -174,8 +194,7 @@ class Relay:
 
     async def _announce_presence(self) -> None:
         for slug, entry in list(self._open.items()):
-            said = frames.Present(self._replica, len(entry.stream.room.people))
-            await self._bus.ring(slug, codec.encode(said))
+            await self._bus.ring(slug, codec.encode(entry.stream.audience.said()))
 
     async def _close_idle(self) -> None:
         before = time.monotonic() - KEPT_S

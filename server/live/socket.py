@@ -1,17 +1,408 @@
-"""uvicorn's WebSocket protocol, as we need it: the hook is `uvicorn.Config(ws=…)`."""
+"""A viewer's socket: uvicorn's protocol for the handshake, then a slotted connection of our own.
+
+uvicorn keeps a task, a queue, two parsers and a scope alive for every open socket: about 27 KB. After hello the
+endpoint hands the transport to a `LiveSocket` and returns, so that all of it is freed. The hook is
+`uvicorn.Config(ws=…)`; the internals it needs are named in `check_uvicorn`, which fails the start when one is gone.
+The two stand in one file because the hand-over is one act: what one gives up the other must take.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
 from typing import Any
+from typing import Protocol as Port
 
+import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import OPEN, Protocol, Side
+from websockets.streams import StreamReader
+
+from server import metrics
+from server.domain.errors import DropcastError, ProtocolViolation, Reason
+from server.domain.order import Receipt, Rejected
+from server.domain.user import User
+from server.live.ports import Till
+from server.live.room import Room
+from server.live.wire import close_frame, text_frame
+from server.protocol import codec, frames
+from server.protocol.codes import CloseCode
+from server.protocol.frames import FRAME_MAX_BYTES
+from server.protocol.session import ClientSession
+
+log = logging.getLogger(__name__)
+
+HANDSHAKE_WITHIN_S = 10.0
+"""From connection to the end of the upgrade; then the connection is cut."""
+
+SEND_BUFFER_BYTES = 64 * 1024
+"""SO_SNDBUF: what the kernel may hold for a viewer that does not read (it takes about 96 KB for this)."""
+
+UNACKNOWLEDGED_MS = 30_000
+"""TCP_USER_TIMEOUT: a peer that acknowledges nothing for so long is dead; the tick gives it something to do so."""
+
+OUTBOX_HIGH_BYTES, OUTBOX_LOW_BYTES = 32 * 1024, 8 * 1024
+"""Waiting in the process for one viewer: above the first it is slow and gets no state; below the second it is not."""
+
+OUTBOX_MAX_BYTES = 96 * 1024
+"""Most that may wait in the process for one viewer. When full it is closed with 4008: resume makes that cheap."""
+
+ORDERS_IN_FLIGHT_MAX = 32
+"""Orders of one socket that may wait for their receipts; one more is answered `busy` at once."""
+
+CLOSE_WITHIN_S = 5.0
+"""From our close frame to the end of the connection; then it is cut."""
+
+_EXTENSION = "dropcast.handover"
+_AT_EOF = StreamReader.at_eof.__code__
+_REFUSED = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_PARSER_LOG = logging.getLogger("websockets.server")
+
+
+class Incompatible(DropcastError):
+    """The installed uvicorn or websockets is not one this code was checked with."""
+
+
+class Following(Port):
+    """The stream a socket follows."""
+
+    room: Room[LiveSocket]
+
+    def refresh(self, member: LiveSocket) -> None:
+        """Tells one viewer the state of now."""
+        ...
 
 
 class LiveWSProtocol(WebSocketsSansIOProtocol):
-    """Stock, but for one thing: an upgrade that the app answers with a refusal is not logged as an error."""
+    """Stock until `hand_over`, but for time, memory and honest answers: see the constants above.
+
+    An upgrade whose headers are too large gets 431 instead of hanging, and an upgrade that the app refuses is not
+    logged as an error. Routes that do not hand over behave as uvicorn's.
+    """
+
+    _impatience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A connection asks for an upgrade."""
+        super().connection_made(transport)
+        limit_kernel_buffers(transport)
+        self._impatience = self.loop.call_later(HANDSHAKE_WITHIN_S, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection ended before it was handed over."""
+        self._be_patient()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the upgrade, or of the frames before the hand-over."""
+        if self.handshake_initiated:
+            super().data_received(data)
+            return
+        self.conn.receive_data(data)
+        if self.conn.parser_exc is not None or self.conn.handshake_exc is not None:
+            self.transport.write(_REFUSED)
+            self.handshake_complete = self.close_sent = True
+            self.transport.close()
+            return
+        self.handle_events()
+
+    def handle_connect(self, event: Request) -> None:
+        """The upgrade is asked for; the app's task exists from here on, but has not run yet."""
+        super().handle_connect(event)
+        if self.response.status_code == 101:
+            extensions: dict[str, Any] = self.scope["extensions"]  # ours are objects
+            extensions[_EXTENSION] = self
 
     async def send(self, message: Any) -> None:
         """Sends an ASGI message of the app."""
         await super().send(message)
-        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
-            self.handshake_complete = True
+        if message["type"] == "websocket.accept":
+            self._be_patient()
+        elif message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            self.handshake_complete = True  # a refusal completes the handshake as well
+
+    def hand_over(self, live: LiveSocket) -> list[str]:
+        """Gives the connection to `live`, and back what its client has said meanwhile, for `live.begin`.
+
+        uvicorn keeps nothing but an empty shell, which ends when the endpoint returns.
+        """
+        self.stop_keepalive()
+        self._be_patient()
+        transport, self.transport = self.transport, _Gone()  # type: ignore[assignment]  # run_asgi closes what it finds
+        self.connections.discard(self)
+        self.connections.add(live)  # type: ignore[arg-type]  # all uvicorn does with it is shutdown()
+        live.take(transport, self.connections, self.conn, self.frames if self.conn.current_size is not None else None)
+        transport.set_protocol(live)
+        said = []
+        while not self.queue.empty():
+            message = self.queue.get_nowait()
+            if message["type"] == "websocket.receive":
+                said.append(message.get("text") or "")
+        return said
+
+    def _give_up(self) -> None:
+        if not self.handshake_complete:
+            self.transport.abort()
+
+    def _be_patient(self) -> None:
+        if self._impatience is not None:
+            self._impatience.cancel()
+            self._impatience = None
+
+
+class _Gone:
+    """What uvicorn finds in place of a transport that was handed over."""
+
+    def write(self, data: bytes) -> None:
+        """Nowhere."""
+
+    def close(self) -> None:
+        """Not ours to close any more."""
+
+    abort = pause_reading = resume_reading = close
+
+    def is_closing(self) -> bool:
+        """For uvicorn it is over."""
+        return True
+
+
+class LiveSocket(asyncio.Protocol):
+    """A viewer after hello: what it costs is this object, uvloop's transport and the kernel's socket.
+
+    `write` and `close` never wait and never raise. A parser exists only while bytes are being read, or while a frame or
+    a message is cut in half. `gone` is called once, when the connection has ended.
+    """
+
+    __slots__ = (
+        "_closing",
+        "_connections",
+        "_fragments",
+        "_gone",
+        "_in_flight",
+        "_outbox_max",
+        "_parser",
+        "_session",
+        "_stream",
+        "_till",
+        "_transport",
+        "person",
+        "place",
+        "skip",
+        "viewer",
+        "write_bytes",
+    )
+
+    _transport: asyncio.Transport
+    _connections: set[Any]
+    write_bytes: Callable[[bytes], None]
+
+    def __init__(
+        self,
+        stream: Following,
+        viewer: User | None,
+        person: str,
+        session: ClientSession,
+        till: Till,
+        gone: Callable[[], None],
+    ) -> None:
+        self.viewer = viewer
+        self.person = person
+        self.place = -1
+        self.skip = 0
+        self._stream = stream
+        self._session = session
+        self._till = till
+        self._gone = gone
+        self._in_flight = 0
+        self._outbox_max = OUTBOX_MAX_BYTES
+        self._parser: Protocol | None = None
+        self._fragments: list[bytes] | None = None
+        self._closing: asyncio.TimerHandle | None = None
+
+    def take(
+        self, transport: asyncio.Transport, connections: set[Any], parser: Protocol, fragments: list[bytes] | None
+    ) -> None:
+        """The connection is ours from here on; a frame or message that is cut in half comes with its parser."""
+        self._transport = transport
+        self._connections = connections
+        self.write_bytes = transport.write
+        self._fragments = fragments
+        self._parser = parser if fragments is not None or not _between_frames(parser) else None
+        transport.set_write_buffer_limits(high=OUTBOX_HIGH_BYTES, low=OUTBOX_LOW_BYTES)
+
+    def begin(self, said: list[str]) -> None:
+        """Takes what the client said since hello, then reads on. Comes after the welcome."""
+        for text in said:
+            self._hear(text)
+        self._transport.resume_reading()
+
+    # The way out
+
+    def welcome(self, text: str) -> None:
+        """The first frame. However large, it does not make its viewer too slow."""
+        frame = text_frame(text)
+        self._outbox_max = OUTBOX_MAX_BYTES + len(frame)
+        self.write_bytes(frame)
+
+    def write(self, text: str) -> None:
+        """Sends a frame of this viewer's own, ahead of any fan-out. Frames after `close` are dropped."""
+        if self._closing is None:
+            self.write_bounded(text_frame(text))
+
+    def write_bounded(self, data: bytes) -> None:
+        """Writes, or closes with 4008 when too much is waiting already."""
+        if self._transport.get_write_buffer_size() + len(data) > self._outbox_max:
+            self.close(CloseCode.TOO_SLOW)
+        else:
+            self.write_bytes(data)
+
+    def close(self, code: int) -> None:
+        """Says goodbye behind what is written; cuts the connection when the client does not answer in time."""
+        if self._closing is not None:
+            return
+        self._stream.room.remove(self)
+        self.write_bytes(close_frame(code))
+        self._closing = asyncio.get_running_loop().call_later(CLOSE_WITHIN_S, self._transport.abort)
+        metrics.SOCKETS_CLOSED.labels(code).inc()
+
+    def shutdown(self) -> None:
+        """The last word, at the end of a drain; called by uvicorn."""
+        self.close(CloseCode.RESTARTING)
+        self._transport.close()
+
+    # What the transport tells
+
+    def pause_writing(self) -> None:
+        """The client reads too slowly: no more state until it has caught up."""
+        self._stream.room.slow_down(self)
+
+    def resume_writing(self) -> None:
+        """The client has caught up: the state of now, then everything again."""
+        if self._stream.room.speed_up(self):
+            self._stream.refresh(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """The end, whoever wanted it."""
+        if self._closing is not None:
+            self._closing.cancel()
+        self._stream.room.remove(self)
+        self._connections.discard(self)
+        self._parser = None
+        self._gone()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the client, cut anywhere."""
+        parser = self._parser or Protocol(Side.SERVER, state=OPEN, max_size=FRAME_MAX_BYTES, logger=_PARSER_LOG)
+        parser.receive_data(data)
+        for frame in parser.events_received():
+            if isinstance(frame, Frame):
+                self._take_frame(frame)
+        answers = parser.data_to_send()
+        if self._closing is None:
+            if answers:
+                self.write_bytes(b"".join(answers))  # pongs, the echo of a close, or a 10xx close for broken bytes
+            if parser.close_expected():
+                self._transport.close()
+        elif parser.close_expected():  # our own close was answered, or what follows cannot be read
+            self._transport.close()
+        self._parser = parser if self._fragments is not None or not _between_frames(parser) else None
+
+    # What the client says
+
+    def _take_frame(self, frame: Frame) -> None:
+        if self._closing is not None:
+            return
+        if frame.opcode is Opcode.BINARY:
+            self.fail(ProtocolViolation("frames are JSON texts, not binary", code=CloseCode.BAD_FRAME))
+        elif frame.opcode is Opcode.TEXT and frame.fin:
+            self._hear_bytes(bytes(frame.data))
+        elif frame.opcode is Opcode.TEXT:
+            self._fragments = [bytes(frame.data)]
+        elif frame.opcode is Opcode.CONT and self._fragments is not None:
+            self._fragments.append(bytes(frame.data))
+            if frame.fin:
+                whole, self._fragments = b"".join(self._fragments), None
+                self._hear_bytes(whole)
+
+    def _hear_bytes(self, data: bytes) -> None:
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:
+            self.close(CloseCode.NOT_UTF8)
+            return
+        self._hear(text)
+
+    def _hear(self, text: str) -> None:
+        if self._closing is not None:
+            return
+        try:
+            order = self._session.receive(text)
+            assert isinstance(order, frames.PlaceOrder)
+            if self._in_flight >= ORDERS_IN_FLIGHT_MAX:
+                self.write(codec.encode_receipt(Rejected(order.ref, Reason.BUSY)))
+                return
+            self._in_flight += 1
+            self._till.place(self.viewer, order).add_done_callback(self._answer)
+        except ProtocolViolation as violation:
+            self.fail(violation)
+        except Exception:
+            metrics.BUGS.labels("socket").inc()
+            log.exception("a socket failed")
+            self.close(CloseCode.TOO_BUSY)
+
+    def _answer(self, decided: asyncio.Future[Receipt]) -> None:
+        self._in_flight -= 1
+        if not decided.cancelled() and not self._transport.is_closing():
+            self.write(codec.encode_receipt(decided.result()))
+
+    def fail(self, violation: ProtocolViolation) -> None:
+        """Says what was wrong, then closes."""
+        self.write(codec.encode(frames.Fault(violation.reason, violation.detail)))
+        self.close(violation.code)
+
+
+def limit_kernel_buffers(transport: asyncio.BaseTransport) -> None:
+    """Bounds what the kernel holds for a viewer, and how long for a dead one. TCP only: Unix sockets have neither."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)
+
+
+def handover_of(scope: Any) -> LiveWSProtocol:
+    """The protocol behind an ASGI scope. Raises `KeyError` when the server does not run with `LiveWSProtocol`."""
+    protocol: LiveWSProtocol = scope["extensions"][_EXTENSION]
+    return protocol
+
+
+def check_uvicorn(config: uvicorn.Config) -> None:
+    """Raises `Incompatible` when the installed uvicorn or websockets lack something `hand_over` relies on."""
+    protocol = LiveWSProtocol(config, ServerState(), {}, asyncio.get_running_loop())
+    needed = {
+        "uvicorn's WebSocketsSansIOProtocol": (
+            protocol,
+            "close_sent conn connections frames handle_connect handle_events handshake_complete handshake_initiated"
+            " loop queue run_asgi stop_keepalive transport",
+        ),
+        "websockets' ServerProtocol": (protocol.conn, "current_size handshake_exc parser parser_exc"),
+    }
+    for owner, (thing, names) in needed.items():
+        for name in names.split():
+            if not hasattr(thing, name):
+                raise Incompatible(f"{owner} has no {name} any more: pin the version in requirements.lock")
+    if not _between_frames(Protocol(Side.SERVER, state=OPEN)):
+        raise Incompatible("websockets' parser waits elsewhere between frames: pin the version in requirements.lock")
+
+
+def _between_frames(parser: Protocol) -> bool:
+    """Whether everything read so far was whole frames: the parser then waits for a first byte, and can be made anew."""
+    waiting: Any = parser.parser
+    while waiting.gi_yieldfrom is not None:
+        waiting = waiting.gi_yieldfrom
+    return waiting.gi_code is _AT_EOF

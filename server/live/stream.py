@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import msgspec
 
+from server import metrics
 from server.domain import stream as fold
 from server.domain.drop import StockLine, lines_of
 from server.domain.errors import Unavailable
@@ -16,26 +17,42 @@ from server.domain.events import DropEvent, Position
 from server.domain.stream import StreamState
 from server.domain.timeline import MISSED_MAX, Gap, Timeline
 from server.domain.views import StreamStatus
-from server.live.hub import Room
-from server.live.ports import Log, Outlet
+from server.live.audience import Audience
+from server.live.ports import Log
+from server.live.room import Room
+from server.live.socket import LiveSocket
+from server.live.wire import text_frame
 from server.protocol import codec, frames
 from server.protocol.codes import CloseCode
 
 log = logging.getLogger(__name__)
 
 _PAGE = 500
-_PRESENCE_FORGOTTEN_S = 12.0  # four times the announcing interval: one lost message does not shrink the count
+
+STOCK_EVERY_S = 0.1
+"""A stream's stock reaches its viewers at most this often …"""
+
+EXACT_BELOW = 10
+"""… but at once when no more than this is left of something."""
 
 
 class LiveStream:
     """Keeps one stream true for its viewers: appends news in order, heals gaps, answers joins."""
 
     def __init__(
-        self, slug: str, room: Room, log_: Log, *, replica: str, epoch: str, tick_ms: int, now_ms: Callable[[], int]
+        self,
+        slug: str,
+        room: Room[LiveSocket],
+        log_: Log,
+        *,
+        replica: str,
+        epoch: str,
+        tick_ms: int,
+        now_ms: Callable[[], int],
     ) -> None:
         self.slug = slug
-        self._replica = replica
         self.room = room
+        self.audience = Audience(replica, room.people, lambda: now_ms() / 1000)
         self._log = log_
         self._epoch = epoch
         self._tick_ms = tick_ms
@@ -43,7 +60,9 @@ class LiveStream:
         self._timeline = Timeline(0)
         self._state: StreamState | None = None
         self._snapshot: bytes | None = None
-        self._elsewhere: dict[str, tuple[float, int]] = {}
+        self._untold: dict[tuple[str, str], StockLine] = {}
+        self._stock_next_s = 0.0
+        self._stock_timer: asyncio.TimerHandle | None = None
         self._healing = asyncio.Lock()
 
     @property
@@ -90,21 +109,29 @@ class LiveStream:
                     self._append(seq, message, news)
                 case frames.Stock(stock=lines):
                     self.restock(lines)
-                case frames.Present(replica=replica, viewers=viewers):
-                    if replica != self._replica:
-                        self._elsewhere[replica] = (self._now_ms() / 1000, viewers)
+                case frames.Present():
+                    self.audience.hear(news)
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             log.warning("a message on the bus cannot be read", extra={"stream": self.slug}, exc_info=True)
 
     def restock(self, lines: Iterable[StockLine]) -> None:
-        """Takes newer stock and passes it on; older lines are dropped, so stock never goes back."""
+        """Takes newer stock and passes it on; older lines are dropped, so stock never goes back.
+
+        Conflated: a stock frame at most every `STOCK_EVERY_S`, whatever the number of replicas and orders, but one at
+        once when no more than `EXACT_BELOW` are left, and always a last one with the last value.
+        """
         if self._state is None:
             return
         newer = _newer(self._state, lines)
         if newer:
             self._state = fold.with_stock(self._state, newer)
             self._snapshot = None
-            self.room.fan_out(codec.encode_stock(newer), state=True)
+            self._tell(newer, at_once=any(line.left <= EXACT_BELOW for line in newer))
+
+    def refresh(self, member: LiveSocket) -> None:
+        """Tells one viewer, who was too slow for a while, the stock of now."""
+        if self._state is not None:
+            member.write(codec.encode_stock(fold.stock_of(self._state)))
 
     async def catch_up(self) -> None:
         """Reads every event not yet here from the log. Raises `Unavailable`."""
@@ -115,15 +142,14 @@ class LiveStream:
                 if len(page) < _PAGE:
                     return
 
-    def join(self, outlet: Outlet, session: str, viewer: frames.Viewer | None, position: Position | None) -> None:
+    def join(self, member: LiveSocket, session: str, viewer: frames.Viewer | None, position: Position | None) -> None:
         """Welcomes a viewer. No await between reading the past and joining the present: nothing falls in between."""
         assert self._state is not None, "joined before load()"
-        self.room.add(outlet)
+        self.room.add(member)
         missed = self._timeline.since(position.seq) if position and position.epoch == self._epoch else None
         if missed is None and self._snapshot is None:
-            stream = replace(self._state.stream, viewers=self.viewers)
-            self._snapshot = codec.snapshot_of(replace(self._state, stream=stream))
-        outlet.write(
+            self._snapshot = codec.snapshot_of(self.snapshot())
+        member.welcome(
             codec.encode_welcome(
                 session=session,
                 viewer=viewer,
@@ -135,8 +161,9 @@ class LiveStream:
                 missed=missed,
             )
         )
+        metrics.JOINS.labels("snapshot" if missed is None else "missed").inc()
         if self.over:
-            outlet.close(CloseCode.STREAM_OVER)
+            member.close(CloseCode.STREAM_OVER)
 
     def snapshot(self) -> StreamState:
         """The state with the current number of viewers."""
@@ -146,13 +173,12 @@ class LiveStream:
     @property
     def viewers(self) -> int:
         """How many people watch, here and on the replicas heard of lately."""
-        since = self._now_ms() / 1000 - _PRESENCE_FORGOTTEN_S
-        self._elsewhere = {replica: said for replica, said in self._elsewhere.items() if said[0] >= since}
-        return len(self.room.people) + sum(viewers for _, viewers in self._elsewhere.values())
+        return self.audience.count()
 
     def tick(self) -> None:
         """One frame for all: the time, the last event, the viewers."""
-        self.room.fan_out(codec.encode(frames.Tick(self._now_ms(), self.seq, self.viewers)))
+        tick = codec.encode(frames.Tick(self._now_ms(), self.seq, self.viewers))
+        self.room.fan_out(text_frame(tick), state=True)
 
     def _append(self, seq: int, text: str, frame: frames.News) -> None:
         if not isinstance(frame, frames.EventFrame) or not self._timeline.append(seq, text):
@@ -162,12 +188,33 @@ class LiveStream:
         newer = _newer(self._state, lines_of(event.drop)) if isinstance(event, DropEvent) else []
         self._state = fold.apply(self._state, event, seq)
         self._snapshot = None
-        self.room.fan_out(text)
+        self.room.fan_out(text_frame(text))
+        metrics.FRAMES.labels("event").inc()
         if newer:  # an event may bring newer stock than the bus did: those who only follow stock frames learn it too
-            self.room.fan_out(codec.encode_stock(newer), state=True)
+            self._tell(newer, at_once=True)
         if self.over:
-            for outlet in self.room:
-                outlet.close(CloseCode.STREAM_OVER)
+            self.room.then(self._say_goodbye)
+
+    def _tell(self, lines: Iterable[StockLine], *, at_once: bool) -> None:
+        self._untold.update({(line.drop, line.variant): line for line in lines})
+        loop = asyncio.get_running_loop()
+        if at_once or loop.time() >= self._stock_next_s:
+            self._tell_now()
+        elif self._stock_timer is None:
+            self._stock_timer = loop.call_at(self._stock_next_s, self._tell_now)
+
+    def _tell_now(self) -> None:
+        if self._stock_timer is not None:
+            self._stock_timer.cancel()
+            self._stock_timer = None
+        lines, self._untold = self._untold, {}
+        self._stock_next_s = asyncio.get_running_loop().time() + STOCK_EVERY_S
+        self.room.fan_out(text_frame(codec.encode_stock(lines.values())), state=True)
+        metrics.FRAMES.labels("stock").inc()
+
+    def _say_goodbye(self) -> None:
+        for member in self.room:
+            member.close(CloseCode.STREAM_OVER)
 
     async def _try_to_catch_up(self) -> None:
         try:

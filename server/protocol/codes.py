@@ -9,6 +9,7 @@ class CloseCode(IntEnum):
     """Why a socket was closed."""
 
     DONE = 1000
+    NOT_UTF8 = 1007
     TOO_BIG = 1009
     RESTARTING = 1012
     TOO_BUSY = 1013

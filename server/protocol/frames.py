@@ -138,10 +138,14 @@ ServerFrame = Welcome | EventFrame | Stock | Receipt | Tick | DrainFrame | Fault
 
 
 class Present(Struct, frozen=True, tag_field="type", tag="present"):
-    """How many people watch a stream on one replica; said every few seconds, forgotten when not repeated."""
+    """How many people watch a stream on one replica; said every few seconds, forgotten when not repeated.
+
+    `people` names them by digests while they are few, so that nobody is counted on two replicas.
+    """
 
     replica: str
     viewers: int
+    people: tuple[int, ...] | None = None
 
 
 News = EventFrame | Stock | Present

@@ -13,9 +13,10 @@ from server.accounts.door import Door
 from server.catalog.search import Search
 from server.domain.errors import Reason, Refused
 from server.domain.order import Order
+from server.domain.stream import StreamState
 from server.domain.user import Role, User
 from server.domain.views import Stream
-from server.live.connection import Reception
+from server.live.reception import Reception
 from server.live.relay import Relay
 from server.sale.desk import Desk
 from server.web.security import SESSION_COOKIE
@@ -31,8 +32,12 @@ class OrderHistory(Protocol):
         ...
 
 
-class StreamLists(Protocol):
-    """Lists of streams, newest first, each with the next page's cursor."""
+class StreamShelf(Protocol):
+    """Streams to read: one whole, or lists, newest first, each with the next page's cursor."""
+
+    async def whole(self, slug: str) -> StreamState | None:
+        """A stream with its drops and stock, all of one moment."""
+        ...
 
     async def listed(self, *, after: str | None = None, limit: int = 50) -> tuple[list[Stream], str | None]:
         """Live and coming streams."""
@@ -54,7 +59,7 @@ class Edge:
     relay: Relay
     reception: Reception
     orders: OrderHistory
-    streams: StreamLists
+    streams: StreamShelf
     search: Search
     surfaces: frozenset[str]
     draining: Callable[[], bool]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import secrets
+
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from server.web.edge import Edge
+from server.web.security import GUEST_COOKIE
 
 
 class PageRoutes:
@@ -21,9 +24,13 @@ class PageRoutes:
         """`/`: the streams."""
         return self._page("viewer/index.html")
 
-    async def stream(self, _request: Request) -> Response:
+    async def stream(self, request: Request) -> Response:
         """`/s/{stream}`: where people watch and buy."""
-        return self._page("viewer/stream.html")
+        page = self._page("viewer/stream.html")
+        if GUEST_COOKIE not in request.cookies:
+            word = secrets.token_urlsafe(12)
+            page.set_cookie(GUEST_COOKIE, word, httponly=True, samesite="lax", secure=request.url.scheme == "https")
+        return page
 
     async def login(self, _request: Request) -> Response:
         """`/login`."""

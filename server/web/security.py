@@ -11,6 +11,10 @@ from server.domain.errors import Reason, Refused
 from server.web.answers import refusal
 
 SESSION_COOKIE = "dropcast_session"
+GUEST_COOKIE = "dropcast_guest"
+"""A random word for as long as the browser runs, so that a guest's reload is not another viewer. It grants nothing."""
+
+GUEST_MAX = 64
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _CSP = (

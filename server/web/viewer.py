@@ -10,12 +10,15 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from server.domain import stream as fold
 from server.domain.errors import ProtocolViolation, Reason, Refused, Unavailable
-from server.live.connection import Disconnected
+from server.domain.ids import new_id
+from server.domain.views import is_slug
+from server.live.ports import Disconnected
+from server.live.socket import handover_of
 from server.protocol.codes import CloseCode
 from server.web.account import cursor
 from server.web.answers import Json, refusal
 from server.web.edge import Edge
-from server.web.security import cookie_counts
+from server.web.security import GUEST_COOKIE, GUEST_MAX, cookie_counts
 
 
 class ViewerRoutes:
@@ -31,14 +34,14 @@ class ViewerRoutes:
         return Json({"streams": counted, "next": following})
 
     async def stream(self, request: Request) -> Response:
-        """`GET /api/streams/{stream}`: one stream whole, as a snapshot would have it."""
-        async with self._edge.relay.watching(request.path_params["stream"]) as stream:
-            if stream is None:
-                raise Refused(Reason.NOT_FOUND, "there is no such stream")
-            state = stream.snapshot()
+        """`GET /api/streams/{stream}`: one stream whole, as the database has it at this moment."""
+        slug = request.path_params["stream"]
+        state = await self._edge.streams.whole(slug) if is_slug(slug) else None
+        if state is None:
+            raise Refused(Reason.NOT_FOUND, "there is no such stream")
         return Json(
             {
-                "stream": state.stream,
+                "stream": replace(state.stream, viewers=self._edge.relay.viewers(slug)),
                 "drops": list(state.drops.values()),
                 "stock": fold.stock_of(state),
                 "position": {"epoch": self._edge.epoch, "seq": state.seq},
@@ -60,8 +63,11 @@ class ViewerRoutes:
         except Unavailable:
             await websocket.send_denial_response(refusal(Refused(Reason.BUSY, "try again in a second")))
             return
+        guest = websocket.cookies.get(GUEST_COOKIE, "")[:GUEST_MAX] if cookie_counts(websocket.headers) else ""
         await websocket.accept()
-        await self._edge.reception.receive(_Wire(websocket), websocket.path_params["stream"], user)
+        await self._edge.reception.receive(
+            _Wire(websocket), handover_of(websocket.scope), websocket.path_params["stream"], user, guest or new_id()
+        )
 
 
 class _Wire:

@@ -1,10 +1,9 @@
 """The relay over a real MariaDB and a real Redis: the log is the letter, pub/sub is the doorbell."""
 
-# ruff: noqa: ARG002  an outlet is told which frames are state; this viewer takes all
-
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field
 
 import pytest
 import pytest_asyncio
+from websockets.protocol import Protocol, Side
 
 from server.bus.doorbell import Doorbell
 from server.bus.redis import RedisBackend
@@ -33,14 +33,24 @@ WITHIN_S = 5.0
 
 
 class Viewer:
-    """An outlet that keeps the numbers of the events it is sent, and the stock."""
+    """A socket that keeps the numbers of the events it is sent, and the stock."""
 
     def __init__(self) -> None:
-        self.person = "ann"
+        self.person = secrets.token_hex(4)
+        self.place = -1
+        self.skip = 0
         self.seqs: list[int] = []
         self.stock: list[StockLine] = []
 
-    def write(self, frame: str, *, state: bool = False) -> None:
+    def write_bytes(self, data: bytes) -> None:
+        reader = Protocol(Side.CLIENT, max_size=None)
+        reader.receive_data(data)
+        for message in reader.events_received():
+            self.welcome(bytes(message.data).decode())
+
+    write_bounded = write_bytes
+
+    def welcome(self, frame: str) -> None:
         match codec.decode_server(frame):
             case frames.EventFrame(seq=seq):
                 self.seqs.append(seq)

@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
 import msgspec
+from websockets.protocol import Protocol, Side
 
 from server.domain import stream as fold
 from server.domain.drop import Drop, DropStatus, DropVariant, StockLine
@@ -19,7 +20,7 @@ from server.domain.errors import Unavailable
 from server.domain.events import DropEvent, Event, EventKind, StreamEvent
 from server.domain.stream import StreamState
 from server.domain.views import Stream, StreamStatus
-from server.live.hub import Room
+from server.live.room import Room
 from server.live.stream import LiveStream
 from server.protocol import codec
 
@@ -129,18 +130,36 @@ class MemoryBell:
         self.rung.append((stream, message))
 
 
+class AtOnce(asyncio.AbstractEventLoop):
+    """A loop that does not wait for its next turn, so that an example reads from top to bottom."""
+
+    def call_soon(self, callback: Callable[..., object], *args: object, context: object = None) -> Any:
+        callback(*args)
+
+
 class Viewer:
-    """An outlet that keeps what it is sent, read as a page reads it."""
+    """A socket that keeps what it is sent, read as a page reads it."""
 
     def __init__(self, person: str = "ann") -> None:
         self.person = person
+        self.place = -1
+        self.skip = 0
         self.texts: list[str] = []
         self.states: list[str] = []
         self.code: int | None = None
-        self._written = asyncio.Condition()
 
-    def write(self, frame: str, *, state: bool = False) -> None:
-        (self.states if state else self.texts).append(frame)
+    def write_bytes(self, data: bytes) -> None:
+        reader = Protocol(Side.CLIENT, max_size=None)
+        reader.receive_data(data)
+        for frame in reader.events_received():
+            self.write(bytes(frame.data).decode())
+
+    write_bounded = write_bytes
+
+    def write(self, text: str) -> None:
+        (self.states if text.startswith('{"type":"stock"') else self.texts).append(text)
+
+    welcome = write
 
     def close(self, code: int) -> None:
         self.code = self.code or code
@@ -169,6 +188,6 @@ class Clock:
 
 async def live(log: MemoryLog, clock: Clock | None = None) -> LiveStream:
     """A stream loaded from the log."""
-    stream = LiveStream(SLUG, Room(), log, replica="here", epoch=EPOCH, tick_ms=15_000, now_ms=clock or Clock())
+    stream = LiveStream(SLUG, Room(AtOnce()), log, replica="here", epoch=EPOCH, tick_ms=15_000, now_ms=clock or Clock())
     assert await stream.load()
     return stream

@@ -135,7 +135,8 @@ async def test_replicas_tell_each_other_how_many_watch(relay: Relay, bell: Memor
         assert stream is not None
         viewer_of(stream)
         await becomes(lambda: bell.rung)
-        assert (SLUG, codec.encode(frames.Present("here", 1))) in bell.rung
+        assert (SLUG, codec.encode(stream.audience.said())) in bell.rung
+        assert stream.audience.said().viewers == 1
         bell.listening[SLUG].put_nowait(codec.encode(frames.Present("there", 5)))
         await becomes(lambda: relay.viewers(SLUG) == 6)
 

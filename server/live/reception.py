@@ -1,0 +1,112 @@
+"""The reception: hello, who you are, welcome; then the socket is handed over and the endpoint is done."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from server import metrics
+from server.domain.errors import ProtocolViolation, Unavailable
+from server.domain.events import Position
+from server.domain.ids import new_id
+from server.domain.user import User
+from server.live.ports import Disconnected, Tickets, Till, Wire
+from server.live.relay import Relay
+from server.live.socket import LiveSocket, LiveWSProtocol
+from server.live.stream import LiveStream
+from server.protocol import codec, frames
+from server.protocol.codes import CloseCode
+from server.protocol.session import HELLO_WITHIN_S, ClientSession
+
+log = logging.getLogger(__name__)
+
+
+class Reception:
+    """Receives viewers. A socket costs a task only until its welcome."""
+
+    def __init__(self, relay: Relay, till: Till, tickets: Tickets) -> None:
+        self._relay = relay
+        self._till = till
+        self._tickets = tickets
+
+    async def receive(self, wire: Wire, protocol: LiveWSProtocol, slug: str, user: User | None, guest: str) -> None:
+        """Leads one accepted socket to its welcome, or closes it. Cancelling it closes the socket.
+
+        `user` is who the cookie stands for; None is a guest, who is counted as the person `guest`.
+        """
+        try:
+            await self._receive(wire, protocol, slug, user, guest)
+        except Disconnected:
+            return
+        except ProtocolViolation as violation:
+            await _part(wire, violation.code, codec.encode(frames.Fault(violation.reason, violation.detail)))
+        except Unavailable:
+            await _part(wire, CloseCode.TOO_BUSY)
+        except Exception:
+            metrics.BUGS.labels("socket").inc()
+            log.exception("a socket failed", extra={"stream": slug})
+            await _part(wire, CloseCode.TOO_BUSY)
+
+    async def _receive(self, wire: Wire, protocol: LiveWSProtocol, slug: str, user: User | None, guest: str) -> None:
+        stream = await self._relay.hold(slug)
+        if stream is None:
+            await _part(wire, CloseCode.UNKNOWN_STREAM)
+            return
+        handed_over = False
+        try:
+            session = ClientSession()
+            try:
+                async with asyncio.timeout(HELLO_WITHIN_S):
+                    hello = session.receive(await wire.receive())
+            except TimeoutError:
+                await _part(wire, CloseCode.NO_HELLO)
+                return
+            assert isinstance(hello, frames.Hello)
+            viewer = await self._who(hello, slug, user)
+            position = await self._position(stream, hello)
+            person = viewer.id if viewer else guest
+            live = LiveSocket(stream, viewer, person, session, self._till, gone=lambda: self._gone(stream))
+            # no await from here to the end: nothing falls between the welcome and the first fan-out
+            said = protocol.hand_over(live)
+            handed_over = True
+            metrics.VIEWERS.inc()
+            stream.join(live, new_id(), frames.Viewer(viewer.id, viewer.name) if viewer else None, position)
+            live.begin(said)
+        finally:
+            if not handed_over:
+                self._relay.release(stream)
+
+    def _gone(self, stream: LiveStream) -> None:
+        metrics.VIEWERS.dec()
+        self._relay.release(stream)
+
+    async def _who(self, hello: frames.Hello, slug: str, user: User | None) -> User | None:
+        if hello.ticket is None:
+            return user
+        viewer = await self._tickets.redeem(hello.ticket, slug)
+        if viewer is None:
+            raise ProtocolViolation(
+                "hello.ticket was used, has expired, or is for another stream: ask POST /api/ticket for a new one",
+                code=CloseCode.NOT_ALLOWED,
+                reason="not_allowed",
+            )
+        return viewer
+
+    @staticmethod
+    async def _position(stream: LiveStream, hello: frames.Hello) -> Position | None:
+        if hello.position is None:
+            return None
+        if hello.position.seq > stream.seq:
+            await stream.catch_up()  # the viewer heard more on another replica than this one has heard yet
+        return Position(hello.position.epoch, hello.position.seq)
+
+
+async def _part(wire: Wire, code: int, last: str | None = None) -> None:
+    """Closes a socket that was not handed over, with a last word."""
+    metrics.SOCKETS_CLOSED.labels(code).inc()
+    try:
+        if last is not None:
+            await wire.send(last)
+        await wire.close(code)
+    except Disconnected:
+        return

@@ -1,0 +1,196 @@
+"""A viewer's socket after hello: orders, receipts, faults and the end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from websockets.frames import Frame, Opcode
+from websockets.protocol import Protocol, Side
+
+from server.domain.errors import Reason
+from server.domain.order import Accepted, Receipt, Rejected
+from server.domain.user import User
+from server.live.room import Room
+from server.live.socket import ORDERS_IN_FLIGHT_MAX, OUTBOX_MAX_BYTES, LiveSocket
+from server.protocol import frames
+from server.protocol.session import ClientSession
+
+HELLO = '{"type":"hello","v":1}'
+
+
+class Wire:
+    """What the socket writes; `waiting` is what the client has not read."""
+
+    def __init__(self) -> None:
+        self.waiting = 0
+        self.closed = False
+        self._reader = Protocol(Side.CLIENT, max_size=None)
+        self.said: list[dict[str, Any]] = []
+        self.code: int | None = None
+
+    def write(self, data: bytes) -> None:
+        self._reader.receive_data(data)
+        for frame in self._reader.events_received():
+            assert isinstance(frame, Frame)
+            if frame.opcode is Opcode.TEXT:
+                self.said.append(json.loads(bytes(frame.data)))
+        if self._reader.close_rcvd is not None:
+            self.code = self._reader.close_rcvd.code
+
+    def get_write_buffer_size(self) -> int:
+        return self.waiting
+
+    def set_write_buffer_limits(self, high: int, low: int) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+    abort = close
+
+
+class Till:
+    """Takes orders; the test decides them."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[User | None, frames.PlaceOrder, asyncio.Future[Receipt]]] = []
+
+    def place(self, viewer: User | None, order: frames.PlaceOrder) -> asyncio.Future[Receipt]:
+        future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        self.taken.append((viewer, order, future))
+        return future
+
+
+class Show:
+    def __init__(self) -> None:
+        self.room: Room[Any] = Room()
+        self.refreshed: list[object] = []
+
+    def refresh(self, member: object) -> None:
+        self.refreshed.append(member)
+
+
+class Scene:
+    """A socket that has said hello."""
+
+    def __init__(self) -> None:
+        self.wire, self.till, self.show = Wire(), Till(), Show()
+        self.gone = 0
+        session = ClientSession()
+        session.receive(HELLO)
+        self.socket = LiveSocket(self.show, None, "ann", session, self.till, self._gone)  # type: ignore[arg-type]
+        self.connections: set[object] = {self.socket}
+        parser = Protocol(Side.SERVER)
+        self.socket.take(self.wire, self.connections, parser, None)  # type: ignore[arg-type]
+        self.show.room.add(self.socket)
+        self.socket.begin([])
+
+    def _gone(self) -> None:
+        self.gone += 1
+
+    def hears(self, said: dict[str, Any] | str) -> None:
+        text = said if isinstance(said, str) else json.dumps(said)
+        self.socket.data_received(Frame(Opcode.TEXT, text.encode()).serialize(mask=True))
+
+
+@pytest.fixture
+async def scene() -> Scene:
+    return Scene()
+
+
+def order(ref: str) -> dict[str, Any]:
+    return {"type": "order", "ref": ref, "drop": "d", "quantity": 1}
+
+
+async def test_a_receipt_comes_when_the_order_is_decided_whatever_the_order_of_deciding(scene: Scene) -> None:
+    scene.hears(order("one"))
+    scene.hears(order("two"))
+    (_, _, one), (_, _, two) = scene.till.taken
+    two.set_result(Rejected("two", Reason.SOLD_OUT))
+    one.set_result(Accepted("one", "o1", 1, 2400, "USD"))
+    await asyncio.sleep(0)
+    assert [said["ref"] for said in scene.wire.said] == ["two", "one"]
+
+
+async def test_too_many_orders_in_flight_are_busy_at_once(scene: Scene) -> None:
+    for number in range(ORDERS_IN_FLIGHT_MAX + 1):
+        scene.hears(order(f"r{number}"))
+    assert len(scene.till.taken) == ORDERS_IN_FLIGHT_MAX
+    assert scene.wire.said == [
+        {"type": "receipt", "ref": f"r{ORDERS_IN_FLIGHT_MAX}", "status": "rejected", "reason": "busy", "retry": True}
+    ]
+    scene.till.taken[0][2].set_result(Rejected("r0", Reason.SOLD_OUT))
+    await asyncio.sleep(0)
+    scene.hears(order("again"))
+    assert len(scene.till.taken) == ORDERS_IN_FLIGHT_MAX + 1
+
+
+async def test_who_leaves_is_out_of_the_room_and_its_order_is_still_decided(scene: Scene) -> None:
+    scene.hears(order("one"))
+    scene.wire.closed = True
+    scene.socket.connection_lost(None)
+    assert (len(scene.show.room), scene.gone, scene.connections) == (0, 1, set())
+    scene.till.taken[0][2].set_result(Accepted("one", "o1", 1, 2400, "USD"))
+    await asyncio.sleep(0)
+    assert scene.wire.said == []
+
+
+async def test_a_frame_that_cannot_be_read_is_told_and_nothing_after_it_is_heard(scene: Scene) -> None:
+    scene.hears("{")
+    scene.hears(order("late"))
+    scene.socket.write('{"type":"late"}')
+    assert [said["type"] for said in scene.wire.said] == ["fault"]
+    assert (scene.wire.code, scene.till.taken, len(scene.show.room)) == (4500, [], 0)
+
+
+async def test_a_close_that_is_answered_ends_the_connection(scene: Scene) -> None:
+    scene.socket.close(1012)
+    assert (scene.wire.code, scene.wire.closed) == (1012, False)
+    scene.socket.data_received(Frame(Opcode.CLOSE, b"\x03\xf4").serialize(mask=True))
+    assert scene.wire.closed
+
+
+async def test_a_close_that_is_not_answered_cuts_the_connection(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.live.socket.CLOSE_WITHIN_S", 0)
+    scene.socket.close(1012)
+    for _ in range(10):  # a timer of no time is due in the next turns of the loop
+        await asyncio.sleep(0)
+    assert scene.wire.closed
+
+
+async def test_a_viewer_whose_buffer_is_full_is_closed_as_too_slow(scene: Scene) -> None:
+    scene.wire.waiting = OUTBOX_MAX_BYTES
+    scene.socket.write_bounded(b"x")
+    assert scene.wire.code == 4008
+
+
+async def test_a_welcome_of_any_size_goes_out_and_does_not_make_its_viewer_too_slow(scene: Scene) -> None:
+    text = json.dumps({"type": "welcome", "pad": "é" * OUTBOX_MAX_BYTES})
+    scene.socket.welcome(text)
+    scene.wire.waiting = 2 * OUTBOX_MAX_BYTES
+    scene.socket.write('{"type":"tick"}')
+    assert ([said["type"] for said in scene.wire.said], scene.wire.code) == (["welcome", "tick"], None)
+
+
+async def test_a_viewer_that_has_caught_up_is_told_the_state_of_now(scene: Scene) -> None:
+    scene.socket.pause_writing()
+    scene.socket.resume_writing()
+    scene.socket.resume_writing()
+    assert scene.show.refreshed == [scene.socket]
+
+
+async def test_an_error_of_ours_closes_this_socket_only(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    def broken(*_: object) -> asyncio.Future[Receipt]:
+        raise RuntimeError("a bug")
+
+    scene.till.place = broken  # type: ignore[method-assign]
+    scene.hears(order("one"))
+    assert scene.wire.code == 1013
+    assert "a socket failed" in caplog.text
