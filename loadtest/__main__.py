@@ -37,15 +37,25 @@ def _leave_at_once(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from loadtest import demo, fan_out
+    from loadtest import demo, fan_out, reconnect_storm, rolling_drain
 
     parser = argparse.ArgumentParser(
         prog="python -m loadtest",
         description="Crowds and hosts that speak Dropcast's protocol. See loadtest/README.md.",
     )
     scenarios = parser.add_subparsers(dest="scenario", metavar="SCENARIO", required=True, title="scenarios")
-    for name, scenario, when_stopped in (("demo", demo, 0), ("fan_out", fan_out, INTERRUPTED)):
-        sub = scenarios.add_parser(name, help=scenario.SUMMARY, description=scenario.__doc__)
+    for name, scenario, when_stopped in (
+        ("demo", demo, 0),
+        ("fan_out", fan_out, INTERRUPTED),
+        ("reconnect_storm", reconnect_storm, INTERRUPTED),
+        ("rolling_drain", rolling_drain, INTERRUPTED),
+    ):
+        sub = scenarios.add_parser(
+            name,
+            help=scenario.SUMMARY,
+            description=scenario.__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         sub.add_argument("--url", default="http://127.0.0.1:8080", type=_url, help="the shop's address (%(default)s)")
         scenario.add_arguments(sub)
         sub.set_defaults(run=scenario.run, when_stopped=when_stopped)

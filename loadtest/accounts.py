@@ -34,6 +34,11 @@ class Accounts(msgspec.Struct, frozen=True):
 
     host: Account
     shoppers: tuple[Account, ...] = ()
+    database: str = ""
+    """`mysql://user:password@host:port/`: where a scenario may count statements. Nothing else is asked of it."""
+
+    def __repr__(self) -> str:
+        return f"Accounts({self.host!r}, {len(self.shoppers)} shoppers)"
 
 
 class StandardInput:

@@ -1,120 +1,332 @@
-"""A crowd that costs next to nothing: raw sockets on uvloop, a few KB and µs for each viewer, several processes.
+"""One process of a crowd: `python -m loadtest.crowd`, started by `loadtest.crew` and spoken to over its pipes.
 
-Each viewer speaks the protocol by hand as far as a watcher needs it: upgrade, hello, then counting. What it audits:
-every event's `seq` follows the one before by exactly one. What it measures: when each event arrived.
+The first line of standard input is the `Plan`; then come `Ask`s, each answered by one line. In between, lines say how
+many viewers are here. The process ends when it is asked to `leave`, or when its standard input closes.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
+import contextlib
+import gc
 import os
-import re
-import secrets
-import time
-from dataclasses import dataclass, field
-from typing import Any
+import random
+import signal
+import socket
+import sys
+from collections import Counter, deque
+from collections.abc import Callable
+from time import monotonic, time
 
-_EVENT = re.compile(rb'"type":"event","seq":(\d+),"at":(\d+)')
-_WELCOME = re.compile(rb'"position":\{"epoch":"(\w+)","seq":(\d+)\}')
-_TAIL_BYTES = 64
-"""Longest part of a frame's head that may be cut between two reads."""
+import msgspec
+import uvloop
+
+from loadtest.backoff import Backoff
+from loadtest.client import comes_back
+from loadtest.process import allow_files, cpu_s, pin, rss_kb
+from loadtest.tally import Tally
+from loadtest.watcher import MOVED, Watcher
+
+VIEWERS_MAX = 18_000
+"""Of one process: a hard limit of 20,000 files is common."""
+
+OPEN_WITHIN_S = 20.0
+"""From connecting to the welcome; then the viewer tries again."""
+
+LINE_MAX_BYTES = 64 * 1024 * 1024
+
+_IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h
+_RAMP_STEP_S = 0.01
+_SAYS_EVERY_S = 0.1
+_LEAVES_WITHIN_S = 3.0
+_OWN_FILES = 64
 
 
-def client_frame(opcode: int, payload: bytes) -> bytes:
-    """A masked frame of at most 125 bytes, or of a two-byte length. The mask is zero: loopback needs no disguise."""
-    size = bytes([0x80 | len(payload)]) if len(payload) < 126 else bytes([0x80 | 126]) + len(payload).to_bytes(2, "big")
-    return bytes([0x80 | opcode]) + size + b"\0\0\0\0" + payload
+class Plan(msgspec.Struct, frozen=True):
+    """What a process of the crowd is told at its start."""
+
+    host: str
+    port: int
+    path: str
+    viewers: int
+    rate_per_s: float
+    """New connections a second while the crowd gathers."""
+
+    handshakes_max: int
+    """Connections that may wait for their welcome at once, also when all come back."""
+
+    first: tuple[str, int] | None = None
+    """Host and port of every viewer's first connection, when it is another one."""
+
+    tickets: tuple[str, ...] = ()
+    """One for each connection, in order; after the last one viewers are guests."""
+
+    source: str | None = None
+    """The local address the viewers come from: each has ports of its own."""
+
+    core: int | None = None
+    cap_s: float = 15.0
+    """The longest wait of the backoff."""
 
 
-@dataclass(slots=True)
-class Tally:
-    """What one process's viewers saw, shared by all of them."""
+class Ask(msgspec.Struct, frozen=True):
+    """`reach` (everyone has event `seq`), `report`, or `leave`."""
 
-    events: int = 0
-    bytes: int = 0
+    do: str
+    seq: int = 0
+    within_s: float = 0.0
+
+
+class Report(msgspec.Struct):
+    """What one process's viewers saw so far; also the sum of several."""
+
+    viewers: int = 0
+    here: int = 0
+    lowest_seq: int = 1 << 62
+    highest_seq: int = -1
+    behind: int = 0
+    """Viewers without the event that was asked for."""
+
     gaps: int = 0
     repeats: int = 0
-    closed: dict[int, int] = field(default_factory=dict)
-    last_at_ms: dict[int, list[float]] = field(default_factory=dict)
-    """For each event asked about: [intended ms, first arrival, last arrival, arrivals]."""
+    snapshots: int = 0
+    strange: dict[str, int] = {}
+    closed: dict[int, int] = {}
+    tries_failed: dict[str, int] = {}
+    reconnects: int = 0
+    over: int = 0
+    """Viewers told not to come back."""
+
+    last_welcome_s: float = 0.0
+    """When the last one was welcomed, in seconds since the epoch."""
+
+    seen: dict[int, tuple[float, float, int]] = {}
+    """For each event: `at` in ms, when its last viewer had it live (seconds; 0.0: nobody), viewers it reached."""
+
+    cpu_s: float = 0.0
+    rss_kb: int = 0
 
 
-class Watcher(asyncio.Protocol):
-    """One viewer. `ready` is called once it is welcomed, `gone` when its connection has ended."""
+class Answer(msgspec.Struct, frozen=True):
+    """A line to the crew: `here` viewers are welcome; `report` only in answer to an `Ask`."""
 
-    __slots__ = ("_buffer", "_crowd", "_tail", "_transport", "epoch", "seq", "welcomed")
+    here: int
+    report: Report | None = None
 
-    def __init__(self, crowd: Crowd, position: tuple[str, int] | None = None) -> None:
-        self._crowd = crowd
-        self._tail = b""
-        self._transport: asyncio.Transport | None = None
-        self.welcomed = False
-        self.epoch, self.seq = position or ("", -1)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Asks for the upgrade, and says hello with it: the server reads it after the upgrade."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.write(self._crowd.upgrade + client_frame(1, self._hello()))
+class Crowd:
+    """The viewers of this process. Owns one task for each connection under way; all end with `leave`."""
 
-    def data_received(self, data: bytes) -> None:
-        """Counts events, in order."""
-        tally = self._crowd.tally
-        tally.bytes += len(data)
-        if self._tail:
-            data = self._tail + data
-        if not self.welcomed:
-            found = _WELCOME.search(data)
-            if found is None:
-                self._tail = data
-                return
-            self.welcomed = True
-            resumed = self.seq >= 0
-            if not resumed or found[1].decode() != self.epoch:
-                self.seq = int(found[2])
-            self.epoch = found[1].decode()
-            self._crowd.welcomed(self)
-            self._count(data, found.start() if not resumed else 0, int(found[2]) if resumed else None)
+    def __init__(self, plan: Plan) -> None:
+        self.tally = Tally()
+        self.upgrade = (
+            f"GET {plan.path} HTTP/1.1\r\nHost: {plan.host}:{plan.port}\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Key: ZHJvcGNhc3QtbG9hZHRlcw==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        ).encode("ascii")
+        self._plan = plan
+        self._watchers = [Watcher(self) for _ in range(plan.viewers)]
+        self._tickets = deque(plan.tickets)
+        self._door = asyncio.Semaphore(plan.handshakes_max)
+        self._bringing: set[asyncio.Task[None]] = set()
+        self._backoff = Backoff(0.5, plan.cap_s)
+        self._chance = random.Random()
+        self._closed: Counter[int] = Counter()
+        self._tries_failed: Counter[str] = Counter()
+        self._reconnects = 0
+        self._over = 0
+        self._last_welcome_s = 0.0
+        self._leaving = False
+        self.here = 0
+
+    async def gather(self) -> None:
+        """Sends everyone on the way, at the plan's rate from the intended start on; does not wait for welcomes."""
+        began = monotonic()
+        for number, watcher in enumerate(self._watchers):
+            early_s = number / self._plan.rate_per_s - (monotonic() - began)
+            if early_s > 0:
+                await asyncio.sleep(max(early_s, _RAMP_STEP_S))
+            self._send_in(watcher)
+
+    async def reach(self, seq: int, within_s: float) -> int:
+        """Waits until everyone has event `seq`, in time; how many do not."""
+        tally = self.tally
+        lacking = sum(max(0, seq - watcher.seq) for watcher in self._watchers)
+        if lacking:
+            reached = asyncio.Event()
+            tally.target = tally.progress + lacking
+            tally.on_target = reached.set
+            try:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(reached.wait(), within_s)
+            finally:
+                tally.target = 1 << 62
+        return sum(watcher.seq < seq for watcher in self._watchers)
+
+    def report(self, behind: int = 0) -> Report:
+        """Everything so far."""
+        self.tally.book()
+        return Report(
+            viewers=len(self._watchers),
+            here=self.here,
+            lowest_seq=min((watcher.seq for watcher in self._watchers), default=-1),
+            highest_seq=max((watcher.seq for watcher in self._watchers), default=-1),
+            behind=behind,
+            gaps=self.tally.gaps,
+            repeats=self.tally.repeats,
+            snapshots=self.tally.snapshots,
+            strange=dict(self.tally.strange),
+            closed=dict(self._closed),
+            tries_failed=dict(self._tries_failed),
+            reconnects=self._reconnects,
+            over=self._over,
+            last_welcome_s=self._last_welcome_s,
+            seen={seq: (at, last, int(arrivals)) for seq, (at, last, arrivals) in self.tally.seen.items()},
+            cpu_s=cpu_s(os.getpid()),
+            rss_kb=rss_kb(os.getpid()),
+        )
+
+    async def leave(self) -> None:
+        """Everyone says goodbye and goes."""
+        self._leaving = True
+        for task in self._bringing:
+            task.cancel()
+        for watcher in self._watchers:
+            if watcher.here:
+                watcher.close()
+        until = monotonic() + _LEAVES_WITHIN_S
+        while self.here and monotonic() < until:  # noqa: ASYNC110  (nobody is measured any more)
+            await asyncio.sleep(_RAMP_STEP_S)
+
+    # What the viewers ask and tell (`watcher.Company`)
+
+    def ticket(self) -> str | None:
+        """The next ticket there is."""
+        return self._tickets.popleft() if self._tickets else None
+
+    def welcomed(self, watcher: Watcher) -> None:
+        """One more is here."""
+        watcher.attempt = 0
+        self.here += 1
+        self._last_welcome_s = time()
+
+    def left(self, watcher: Watcher) -> None:
+        """One less is here; it comes back unless it was told not to."""
+        self.here -= 1
+        if self._leaving:
+            return
+        self._closed[watcher.code] += 1
+        if watcher.code == MOVED:
+            self._send_in(watcher)
         else:
-            self._count(data, 0, None)
+            self._come_back(watcher)
 
-    def _count(self, data: bytes, start: int, reached: int | None) -> None:
-        tally, seq, end = self._crowd.tally, self.seq, start
-        now = time.time() * 1000
-        for event in _EVENT.finditer(data, start):
-            number, end = int(event[1]), event.end()
-            if number == seq + 1:
-                seq = number
-                tally.events += 1
-                watched = tally.last_at_ms.get(number)
-                if watched is None:
-                    watched = tally.last_at_ms[number] = [float(event[2]), now, now, 0]
-                watched[2] = now
-                watched[3] += 1
-            elif number <= seq:
-                tally.repeats += 1
-            else:
-                tally.gaps += 1
-                seq = number
-        if reached is not None and seq < reached:
-            tally.gaps += 1
-        self.seq = seq
-        self._tail = data[max(end, len(data) - _TAIL_BYTES) :]
+    # How
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        """Gone; the crowd decides whether it comes back."""
-        self._crowd.left(self)
+    def _come_back(self, watcher: Watcher) -> None:
+        if watcher.code != MOVED and not comes_back(watcher.code):
+            self._over += 1
+            return
+        wait_s = self._backoff.delay_s(watcher.attempt, self._chance)
+        watcher.attempt += 1
+        asyncio.get_running_loop().call_later(wait_s, self._send_in, watcher)
 
-    def close(self) -> None:
-        """Leaves."""
-        if self._transport is not None:
-            self._transport.write(client_frame(8, b"\x03\xe8"))
-            self._transport.close()
+    def _send_in(self, watcher: Watcher) -> None:
+        if not self._leaving:
+            task = asyncio.create_task(self._bring(watcher), name="a viewer comes")
+            self._bringing.add(task)
+            task.add_done_callback(self._bringing.discard)
 
-    def _hello(self) -> bytes:
-        hello: dict[str, Any] = {"type": "hello", "v": 1}
-        if self.seq >= 0:
-            hello["position"] = {"epoch": self.epoch, "seq": self.seq}
-        return json.dumps(hello).encode()
+    async def _bring(self, watcher: Watcher) -> None:
+        """One connection, up to its welcome."""
+        loop = asyncio.get_running_loop()
+        plan = self._plan
+        host, port = plan.first if plan.first and watcher.last < 0 else (plan.host, plan.port)
+        self._reconnects += watcher.last >= 0
+        async with self._door:
+            arriving = watcher.arriving = loop.create_future()
+            try:
+                async with asyncio.timeout(OPEN_WITHIN_S):
+                    await self._connect(watcher, host, port)
+                    why = await arriving
+            except TimeoutError:
+                why = f"no welcome in {OPEN_WITHIN_S:.0f} s"
+                watcher.abort()
+            except OSError as error:
+                why = error.strerror or type(error).__name__
+            finally:
+                watcher.arriving = None
+        if why:
+            self._tries_failed[why] += 1
+            self._come_back(watcher)
+
+    async def _connect(self, watcher: Watcher, host: str, port: int) -> None:
+        loop, source = asyncio.get_running_loop(), self._plan.source
+        if source is None:
+            await loop.create_connection(lambda: watcher, host, port)
+            return
+        sock = socket.socket()
+        try:
+            sock.setblocking(False)
+            # the port is chosen by connect, which knows the other end: bind alone searches long among closed ones
+            sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+            sock.bind((source, 0))
+            await loop.sock_connect(sock, (host, port))
+            await loop.create_connection(lambda: watcher, sock=sock)
+        except BaseException:
+            sock.close()
+            raise
+
+
+async def serve(lines: asyncio.StreamReader, say: Callable[[Answer], None]) -> None:
+    """Lives as one process of the crowd until it is asked to leave or nobody can ask any more."""
+    plan = msgspec.json.decode(await lines.readline(), type=Plan)
+    pin(0, plan.core)
+    allow_files(plan.viewers + _OWN_FILES)
+    crowd = Crowd(plan)
+    gathering = asyncio.create_task(crowd.gather(), name="gather")
+    speaking = asyncio.create_task(_say_how_many(crowd, plan.viewers, say), name="say how many are here")
+    try:
+        while line := await lines.readline():
+            ask = msgspec.json.decode(line, type=Ask)
+            if ask.do == "leave":
+                break
+            behind = await crowd.reach(ask.seq, ask.within_s) if ask.do == "reach" else 0
+            # a full report walks over everyone: not between two measured windows
+            report = Report(behind=behind) if ask.do == "reach" else crowd.report()
+            say(Answer(crowd.here, report))
+    finally:
+        gathering.cancel()
+        speaking.cancel()
+        await asyncio.gather(gathering, speaking, return_exceptions=True)
+        await crowd.leave()
+
+
+async def _say_how_many(crowd: Crowd, viewers: int, say: Callable[[Answer], None]) -> None:
+    said = -1
+    while True:
+        if crowd.here != said:
+            said = crowd.here
+            say(Answer(said))
+            if said == viewers:
+                gc.collect()
+                gc.freeze()  # no collection walks over the viewers while they are measured
+        await asyncio.sleep(_SAYS_EVERY_S)
+
+
+async def _main() -> None:
+    loop = asyncio.get_running_loop()
+    lines = asyncio.StreamReader(limit=LINE_MAX_BYTES)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    out = sys.stdout.buffer
+
+    def say(answer: Answer) -> None:
+        out.write(msgspec.json.encode(answer) + b"\n")
+        out.flush()
+
+    await serve(lines, say)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started us; our standard input closes then
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_main())

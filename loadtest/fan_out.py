@@ -1,285 +1,240 @@
-"""Fan-out: a host opens and closes drops before N guests; every guest must see every event, once, in order.
+"""Fan-out: N viewers of one stream, and events rung straight onto the bus: what does a delivery cost a replica?
 
-The host signs in with accounts from standard input. Latency is from an event's `at` (the server's clock, taken in the
-transaction) to its receipt here, so both must run on one machine or on clocks that agree. One process holds the whole
-crowd and decodes every frame: its own cost is part of the figures.
+Events go by the public name of the stream's channel on Redis (`--redis`), of a kind that no client knows and no log
+holds: relay, hub and sockets of one replica are measured in isolation, on a stream of its own. Every viewer audits
+every event. With `--peer textbook` the same crowd measures the textbook server in the same run.
+
+`--window 8` publishes eight events together and the next eight when everyone has them, `--window 1` one at a time;
+`--rate` publishes at fixed times and asks when the last viewer had each. Latency counts from the intended start.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
-import resource
 import secrets
-import time
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-
-import msgspec
-from httpx import TransportError
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from collections.abc import Sequence
+from time import monotonic, time
 
 from loadtest.accounts import StandardInput
-from loadtest.client import WELCOME_MAX_BYTES, socket_address
-from loadtest.errors import CannotGoOn, Refusal
+from loadtest.bell import Publisher, Textbook, bus, event_text, textbook
+from loadtest.buyers import Buyers
+from loadtest.crew import Crew, audit
+from loadtest.crowd import Report
+from loadtest.errors import CannotGoOn
+from loadtest.options import read_tickets, within
 from loadtest.person import Person, wait_ready
-from loadtest.report import Progress, latency, say, write_json
-from server.domain.product import Product
-from server.protocol import codec, frames
+from loadtest.process import cpu_s, rss_kb
+from loadtest.report import Progress, percentile
+from loadtest.summary import add_arguments as add_summary_arguments
+from loadtest.summary import finish
 
-SUMMARY = "N guests watch a host open and close drops; audits that nobody misses an event"
+SUMMARY = "N viewers, events rung on the bus: CPU for each delivery, latency, memory; audits every viewer"
 
-VIEWERS_MAX = 2_000
-DROPS_MAX = 150
-"""Each drop stays on the stream for ever, and a stream holds 500."""
-
-CONNECTING_AT_ONCE = 64
-PROBLEMS_TOLD_MAX = 20
+VIEWERS_MAX = 60_000
 
 _READY_WITHIN_S = 20.0
 _ACCOUNTS_WITHIN_S = 20.0
-_OPEN_WITHIN_S = 20.0
-_LAST_WITHIN_S = 10.0
-_CLOSE_WITHIN_S = 2.0
-_ENDS_WITHIN_S = 1.0
-_EVENTS_PER_DROP = 3  # scheduled, opened, closed
-_OWN_FILES = 64  # files this process needs beside the sockets
+_GATHERS_WITHIN_S = 60.0
+_REACHES_WITHIN_S = 60.0
+_SETTLES_S = 1.0
+_WARM_UP = 2  # windows
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `python -m loadtest fan_out`."""
-    parser.add_argument("--viewers", type=_within(1, VIEWERS_MAX), default=200, help="guests (%(default)s)")
-    parser.add_argument("--drops", type=_within(1, DROPS_MAX), default=20, help="drops opened and closed (%(default)s)")
-    parser.add_argument("--every-ms", type=_within(0, 60_000), default=100, help="pause between commands (%(default)s)")
-    parser.add_argument("--product", default="DEMO-1", help="the SKU that is sold (%(default)s)")
-    parser.add_argument("--json", metavar="FILE", help="where the figures go as JSON; - is standard output")
+    add = parser.add_argument
+    add("--viewers", type=within(1, VIEWERS_MAX), default=1_000, help="viewers (%(default)s)")
+    add("--window", type=within(1, 64), nargs="+", default=[8, 1], help="events published together (8 1)")
+    add("--messages", type=within(1, 100_000), default=400, help="events for each window size (%(default)s)")
+    add("--rate", type=within(0, 1_000), default=10, help="events/s for the latency; 0: skip (%(default)s)")
+    add("--seconds", type=within(1, 120), default=8, help="how long at --rate (%(default)s)")
+    add("--redis", default="redis://127.0.0.1:6379/0", help="the shop's DROPCAST_BUS_URL (%(default)s)")
+    add("--pid", type=int, nargs="*", default=[], help="the replica's process, to measure its CPU and memory")
+    add("--stream", help="an own, live stream without a drop (default: makes one); needed with --tickets")
+    add("--tickets", metavar="FILE", help="of `dropcast mint-tickets`: one for each viewer and buyer; else guests")
+    add("--buyers", type=within(0, 500), default=0, help="who order meanwhile; need tickets (%(default)s)")
+    add("--product", default="DEMO-1", help="the SKU the buyers buy (%(default)s)")
+    add("--peer", choices=["textbook"], help="measure this as well, in the same run")
+    add("--peer-messages", type=within(1, 100_000), default=40, help="its events for each window (%(default)s)")
+    add("--workers", type=within(1, 64), default=1, help="processes of the crowd (%(default)s)")
+    add("--connect-rate", type=within(1, 100_000), default=2_000, help="new viewers a second (%(default)s)")
+    add("--server-core", type=int, help="where the peer runs, as the replica does")
+    add("--crowd-core", type=int, help="where the crowd runs")
+    add_summary_arguments(parser)
 
 
 async def run(options: argparse.Namespace, stop: asyncio.Event) -> int:  # noqa: ARG001  (one shape for all scenarios)
-    """Measures and audits; 1 when the audit fails. Raises `LoadtestError` when it cannot be done at all."""
+    """Measures and audits. Raises `LoadtestError` when it cannot be done at all."""
+    if options.tickets and not options.stream:
+        raise CannotGoOn("--tickets are for one stream: name it with --stream")
+    if options.buyers and not options.tickets:
+        raise CannotGoOn("--buyers need --tickets")
     accounts = await StandardInput().accounts(_ACCOUNTS_WITHIN_S)
-    _allow_files(options.viewers + _OWN_FILES)
     await wait_ready(options.url, _READY_WITHIN_S)
-    slug = f"fan-out-{secrets.token_hex(4)}"  # a stream of its own: nobody else's events disturb the audit
+    tickets = read_tickets(options.tickets)
     async with Person(options.url, accounts.host) as host:
-        await host.create_stream(slug, "Fan-out")
-        await host.start_stream(slug)
-        try:
-            product = await _product(host, options.product)
-            watchers = [Watcher() for _ in range(options.viewers)]
-            async with _crowd(socket_address(options.url, slug), watchers):
-                began = time.monotonic()
-                await _sell(host, slug, product, options.drops, options.every_ms / 1000)
-                last = started_at(watchers) + _EVENTS_PER_DROP * options.drops
-                await _all_reached(watchers, last)
-                took_s = time.monotonic() - began
-        finally:
-            await _end(host, slug)
-    return _report(options, watchers, last, took_s)
+        stream = options.stream or f"fan-out-{secrets.token_hex(4)}"
+        if not options.stream:
+            await host.create_stream(stream, "Fan-out")
+            await host.start_stream(stream)
+        figures, problems = await _ours(options, host, stream, tickets)
+    if options.peer:
+        theirs, their_problems = await _theirs(options)
+        figures |= theirs | _ratios(figures, theirs, options.peer)
+        problems += their_problems
+    return finish("fan_out", options, figures, problems)
 
 
-@dataclass(slots=True)
-class Watcher:
-    """What one guest saw."""
-
-    seq: int | None = None
-    """Where it joined; None before the welcome."""
-
-    seen: list[tuple[int, bytes]] = field(default_factory=list)
-    """Every event, as it came: `seq` and its text."""
-
-    latencies_ms: list[float] = field(default_factory=list)
-    ended: str = ""
-    """Why the socket ended early; empty when it did not."""
-
-    def hear(self, text: str | bytes, now_ms: float) -> None:
-        """Takes in a frame. Raises `msgspec.DecodeError` when it cannot be read."""
-        match codec.decode_server(text):
-            case frames.Welcome(position=position):
-                self.seq = position.seq
-            case frames.EventFrame(seq=seq, at=at, event=event):
-                self.seen.append((seq, bytes(event)))
-                self.latencies_ms.append(now_ms - at)
-            case _:
-                pass
+async def _ours(
+    options: argparse.Namespace, host: Person, stream: str, tickets: Sequence[str]
+) -> tuple[dict[str, float], list[str]]:
+    buyers = Buyers(options.url, stream, tickets[: options.buyers])
+    if options.buyers:
+        await buyers.stock_up(host, options.product)
+    start = (await host.stream(stream)).seq
+    async with bus(options.redis, stream) as publisher, _crew(options, options.url, stream, tickets) as crew:
+        line = Line(crew, publisher, options.pid, start)
+        figures = await line.gather()
+        for window in options.window:
+            figures |= await line.full_speed(window, options.messages)
+        if options.rate:
+            figures |= await line.paced(options.rate, options.seconds)
+        if options.buyers:
+            async with buyers:
+                figures |= await line.besides(buyers, max(options.window))
+        report, last = await crew.report(), line.seq
+    figures |= {"events": last - start, "gaps": report.gaps, "repeats": report.repeats}
+    return figures, audit(report, last) + _audit_arrivals(report, start, last) + buyers.problems
 
 
-def started_at(watchers: list[Watcher]) -> int:
-    """The event at which all of them joined. Raises `CannotGoOn` when they did not join at the same one."""
-    starts = {watcher.seq for watcher in watchers}
-    if len(starts) != 1 or None in starts:
-        raise CannotGoOn(f"the guests joined at different events {sorted(map(str, starts))}: somebody else is at work")
-    return next(seq for seq in starts if seq is not None)
+async def _theirs(options: argparse.Namespace) -> tuple[dict[str, float], list[str]]:
+    async with textbook(options.server_core) as peer, _crew(options, peer.url, Textbook.STREAM, ()) as crew:
+        line = Line(crew, peer, [peer.pid], 0)
+        figures = await line.gather()
+        for window in options.window:
+            figures |= await line.full_speed(window, options.peer_messages)
+        if options.rate:
+            figures |= await line.paced(options.rate, options.seconds)
+        problems = audit(await crew.report(), line.seq)
+    return {f"textbook_{name}": value for name, value in figures.items()}, [f"textbook: {one}" for one in problems]
 
 
-def audit(watchers: list[Watcher], first: int, last: int) -> list[str]:
-    """What is wrong: whoever did not see events `first + 1` … `last`, each once, in order, with the same text."""
-    problems: list[str] = []
-    texts: dict[int, bytes] = {}
-    for number, watcher in enumerate(watchers, 1):
-        seqs = [seq for seq, _ in watcher.seen]
-        if seqs != list(range(first + 1, last + 1)):
-            missing = sorted(set(range(first + 1, last + 1)) - set(seqs))
-            why = f", missing {missing[:5]}" if missing else ", twice or out of order"
-            problems.append(f"viewer {number} saw {len(seqs)} of {last - first} events{why}")
-        if watcher.ended:
-            problems.append(f"viewer {number} was cut off: {watcher.ended}")
-        if any(texts.setdefault(seq, text) != text for seq, text in watcher.seen):
-            problems.append(f"viewer {number} saw an event with another text than the others")
-    return problems
+class Line:
+    """From a publisher through a server to a crowd, and the gauges along it. `seq` is the last event published."""
 
+    def __init__(self, crew: Crew, publisher: Publisher, pids: Sequence[int], seq: int) -> None:
+        self._crew = crew
+        self._publisher = publisher
+        self._pids = pids
+        self.seq = seq
 
-@contextlib.asynccontextmanager
-async def _crowd(address: str, watchers: list[Watcher]) -> AsyncIterator[None]:
-    """All guests connected and welcomed while the block runs."""
-    bar = Progress("connecting", len(watchers))
-    door = asyncio.Semaphore(CONNECTING_AT_ONCE)
-    here = 0
+    async def gather(self) -> dict[str, float]:
+        """Waits for everyone; how long it took, and what each idle viewer costs the server."""
+        before, began = sum(map(rss_kb, self._pids)), monotonic()
+        await self._crew.gathered(_GATHERS_WITHIN_S)
+        took_s = monotonic() - began
+        await asyncio.sleep(_SETTLES_S)
+        grown = sum(map(rss_kb, self._pids)) - before
+        figures = {"viewers": float(self._crew.viewers), "connected_per_s": self._crew.viewers / took_s}
+        return figures | ({"kb_per_idle_viewer": grown / self._crew.viewers} if self._pids else {})
 
-    async def come(watcher: Watcher) -> ClientConnection:
-        nonlocal here
-        async with door:
-            socket = await connect(
-                address,
-                compression=None,
-                ping_interval=None,
-                max_size=WELCOME_MAX_BYTES,
-                open_timeout=_OPEN_WITHIN_S,
-                close_timeout=_CLOSE_WITHIN_S,
-                proxy=None,
-            )
-            try:
-                await socket.send(codec.encode(frames.Hello(1)))
-                async with asyncio.timeout(_OPEN_WITHIN_S):
-                    watcher.hear(await socket.recv(), 0.0)
-            except BaseException:
-                await socket.close()
-                raise
-        here += 1
-        bar.show(here)
-        return socket
-
-    coming = [asyncio.create_task(come(watcher), name=f"guest {n} comes") for n, watcher in enumerate(watchers, 1)]
-    following: list[asyncio.Task[None]] = []
-    try:
-        try:
-            sockets = await asyncio.gather(*coming)
-        except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed, msgspec.DecodeError) as error:
-            raise CannotGoOn(f"only {here} of {len(watchers)} guests got in: {type(error).__name__}: {error}") from None
-        finally:
-            bar.clear()
-        following = [
-            asyncio.create_task(_follow(socket, watcher), name=f"guest {n}")
-            for n, (socket, watcher) in enumerate(zip(sockets, watchers, strict=True), 1)
-        ]
-        yield
-    finally:
-        for task in (*coming, *following):
-            task.cancel()
-        await asyncio.gather(*coming, *following, return_exceptions=True)
-        arrived = [task.result() for task in coming if not task.cancelled() and task.exception() is None]
-        await asyncio.gather(*(socket.close() for socket in arrived), return_exceptions=True)
-
-
-async def _follow(socket: ClientConnection, watcher: Watcher) -> None:
-    """Reads until cancelled; whatever ends it earlier is written down for the audit."""
-    try:
-        while True:
-            text = await socket.recv()
-            watcher.hear(text, time.time() * 1000)
-    except ConnectionClosed as closed:
-        watcher.ended = str(closed)
-    except msgspec.DecodeError as error:
-        watcher.ended = f"a frame cannot be read: {error}"
-
-
-async def _sell(host: Person, slug: str, product: Product, drops: int, pause_s: float) -> None:
-    bar = Progress("drops", drops)
-    stock = {product.variants[0].id: 1}
-    try:
-        for done in range(drops):
-            drop = await host.schedule_drop(
-                slug, product=product.id, price=product.price, currency=product.currency, limit=1, stock=stock
-            )
-            await asyncio.sleep(pause_s)
-            await host.open_drop(drop.id)
-            await asyncio.sleep(pause_s)
-            await host.close_drop(drop.id)
-            await asyncio.sleep(pause_s)
-            bar.show(done + 1)
-    finally:
+    async def full_speed(self, window: int, messages: int) -> dict[str, float]:
+        """Windows one after the other, each when everyone has the one before."""
+        for _ in range(_WARM_UP):
+            await self.publish_window(window)
+        windows = max(1, messages // window)
+        bar = Progress(f"window {window}", windows)
+        server_s, crowd_s, began = self._cpu_s(), self._crew.cpu_s(), monotonic()
+        for number in range(windows):
+            await self.publish_window(window)
+            bar.show(number + 1)
+        took_s = monotonic() - began
+        server_s, crowd_s = self._cpu_s() - server_s, self._crew.cpu_s() - crowd_s
         bar.clear()
+        deliveries = windows * window * self._crew.viewers
+        figures = {
+            f"deliveries_per_s_window_{window}": deliveries / took_s,
+            f"crowd_us_per_event_window_{window}": crowd_s * 1e6 / deliveries,
+        }
+        return ({f"cpu_s_per_million_window_{window}": server_s * 1e6 / deliveries} if self._pids else {}) | figures
+
+    async def paced(self, rate: int, seconds: int) -> dict[str, float]:
+        """Events at fixed times: when the last viewer had each, from the time it was meant to be published."""
+        first, count, start = self.seq + 1, rate * seconds, time() + 0.1
+        for number in range(count):
+            due = start + number / rate
+            await asyncio.sleep(max(0.0, due - time()))
+            await self._publish([due])
+        await self._all_have_it()
+        seen = (await self._crew.report()).seen
+        late_ms = sorted(seen[seq][1] * 1000 - seen[seq][0] for seq in range(first, first + count) if seq in seen)
+        return {f"last_viewer_p{percent}_ms": percentile(late_ms, percent) for percent in (50, 99)}
+
+    async def besides(self, buyers: Buyers, window: int) -> dict[str, float]:
+        """Full speed for as long as the buyers need for their orders; how long receipts took."""
+        buying = asyncio.create_task(buyers.buy(), name="buyers")
+        first, began = self.seq, monotonic()
+        try:
+            while not buying.done():
+                await self.publish_window(window)
+        finally:
+            buying.cancel()
+            await asyncio.gather(buying, return_exceptions=True)
+        rate = (self.seq - first) * self._crew.viewers / (monotonic() - began)
+        return buyers.figures() | {"deliveries_per_s_while_buying": rate}
+
+    async def publish_window(self, window: int) -> None:
+        """So many events together; returns when everyone has them. Raises `CannotGoOn` when somebody has not."""
+        await self._publish([time()] * window)
+        await self._all_have_it()
+
+    async def _publish(self, due_s: Sequence[float]) -> None:
+        texts = [event_text(self.seq + number, round(due * 1000)) for number, due in enumerate(due_s, 1)]
+        self.seq += len(texts)
+        await self._publisher.publish(texts)
+
+    async def _all_have_it(self) -> None:
+        behind = await self._crew.reach(self.seq, _REACHES_WITHIN_S)
+        if behind:
+            found = "; ".join(audit(await self._crew.report(), self.seq))
+            raise CannotGoOn(f"{behind} viewers had no event {self.seq} in {_REACHES_WITHIN_S:.0f} s: {found}")
+
+    def _cpu_s(self) -> float:
+        return sum(map(cpu_s, self._pids))
 
 
-async def _all_reached(watchers: list[Watcher], last: int) -> None:
-    """Waits until every guest has the last event, or is cut off; bounded, the audit says who did not."""
-    until = time.monotonic() + _LAST_WITHIN_S
-    while time.monotonic() < until:
-        if all(watcher.ended or (watcher.seen and watcher.seen[-1][0] >= last) for watcher in watchers):
-            return
-        await asyncio.sleep(0.05)  # a flag per guest and event would cost what is being measured
+def _crew(options: argparse.Namespace, url: str, stream: str, tickets: Sequence[str]) -> Crew:
+    return Crew(
+        url,
+        stream,
+        options.viewers,
+        workers=options.workers,
+        rate_per_s=options.connect_rate,
+        tickets=tickets[options.buyers :],
+        core=options.crowd_core,
+    )
 
 
-async def _end(host: Person, slug: str) -> None:
-    """Ends the stream, if that is quickly done: how the measurement went is what counts."""
-    with contextlib.suppress(Refusal, TransportError, TimeoutError):
-        async with asyncio.timeout(_ENDS_WITHIN_S):
-            await host.end_stream(slug)
+def _audit_arrivals(report: Report, start: int, last: int) -> list[str]:
+    """Nobody came late here: every event must have reached exactly everyone."""
+    wrong = [seq for seq in range(start + 1, last + 1) if report.seen.get(seq, (0, 0, 0))[2] != report.viewers]
+    return [f"{len(wrong)} events did not reach exactly {report.viewers} viewers: {wrong[:5]}"] if wrong else []
 
 
-async def _product(host: Person, sku: str) -> Product:
-    found = next((product for product in await host.products() if product.sku == sku), None)
-    if found is None:
-        raise CannotGoOn(f"there is no product {sku!r}: run `dropcast seed-demo`, or name another with --product")
-    return found
-
-
-def _report(options: argparse.Namespace, watchers: list[Watcher], last: int, took_s: float) -> int:
-    first = started_at(watchers)
-    problems = audit(watchers, first, last)
-    deliveries = sum(len(watcher.seen) for watcher in watchers)
-    percentiles = latency([value for watcher in watchers for value in watcher.latencies_ms])
-    figures = {
-        "scenario": "fan_out",
-        "viewers": len(watchers),
-        "drops": options.drops,
-        "events": last - first,
-        "deliveries": deliveries,
-        "seconds": round(took_s, 2),
-        "latency_ms": percentiles,
-        "audit": {"passed": not problems, "problems": len(problems), "first": problems[:PROBLEMS_TOLD_MAX]},
+def _ratios(ours: dict[str, float], theirs: dict[str, float], peer: str) -> dict[str, float]:
+    """How many times less ours needs."""
+    pairs = {
+        name.replace("cpu_s_per_million", f"cpu_ratio_{peer}"): name
+        for name in ours
+        if name.startswith("cpu_s_per_million")
     }
-    if options.json:
-        write_json(options.json, figures)
-    if options.json != "-":
-        told = " · ".join(f"{name} {value} ms" for name, value in percentiles.items())
-        say(f"{len(watchers)} viewers · {last - first} events · {deliveries} deliveries in {took_s:.1f} s · {told}")
-        for problem in problems[:PROBLEMS_TOLD_MAX]:
-            say(problem)
-        say(f"audit failed: {len(problems)} problems" if problems else "audit passed: nobody missed anything")
-    return 1 if problems else 0
-
-
-def _allow_files(needed: int) -> None:
-    """Lifts this process's own limit of open files as far as needed. Raises `CannotGoOn` when that is not allowed."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        if hard != resource.RLIM_INFINITY and hard < needed:
-            raise CannotGoOn(f"this needs {needed} open files and the machine allows {hard}: raise `ulimit -Hn`")
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
-
-
-class _within:  # noqa: N801  (reads as a function where it is used)
-    """An argparse type: an integer in a range."""
-
-    def __init__(self, least: int, most: int) -> None:
-        self._least = least
-        self._most = most
-
-    def __call__(self, text: str) -> int:
-        number = int(text) if text.isascii() and text.removeprefix("-").isdigit() else None
-        if number is None or not self._least <= number <= self._most:
-            raise argparse.ArgumentTypeError(f"{text!r} must be an integer {self._least}..{self._most}")
-        return number
+    pairs |= {
+        f"memory_ratio_{peer}": "kb_per_idle_viewer",
+        f"last_viewer_p99_ratio_{peer}": "last_viewer_p99_ms",
+    }
+    return {
+        ratio: theirs[f"{peer}_{name}"] / ours[name]
+        for ratio, name in pairs.items()
+        if ours.get(name) and f"{peer}_{name}" in theirs
+    }

@@ -34,6 +34,11 @@ class StreamPage(msgspec.Struct, frozen=True):
     drops: tuple[Drop, ...]
     position: Any = None
 
+    @property
+    def seq(self) -> int:
+        """The last event told of here."""
+        return int(self.position["seq"])
+
 
 class _Products(msgspec.Struct, frozen=True):
     products: tuple[Product, ...]
@@ -184,11 +189,20 @@ class Person:
 
 async def wait_ready(url: str, within_s: float) -> None:
     """Waits until the server at `url` says it is ready. Raises `Gone` when it does not within that time."""
+    await _wait(url, "/readyz", within_s)
+
+
+async def wait_answering(url: str, within_s: float) -> None:
+    """The same for a proxy, which keeps /readyz for operators: waits until the list of streams comes through it."""
+    await _wait(url, "/api/streams", within_s)
+
+
+async def _wait(url: str, path: str, within_s: float) -> None:
     until = time.monotonic() + within_s
     async with httpx.AsyncClient(base_url=url, timeout=2.0, trust_env=False) as http:
         while True:
             try:
-                if (await http.get("/readyz")).is_success:
+                if (await http.get(path)).is_success:
                     return
             except httpx.TransportError:
                 pass  # not up yet: what this function is for

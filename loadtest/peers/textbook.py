@@ -7,8 +7,12 @@ then forwards the stream's channel; `POST /publish/{stream}` takes a JSON list o
 from __future__ import annotations
 
 import argparse
-from contextlib import asynccontextmanager
+import os
+import signal
+import sys
+import threading
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import uvicorn
 from broadcaster import Broadcast
@@ -27,10 +31,11 @@ async def socket(websocket: WebSocket) -> None:
     await websocket.accept()
     await websocket.receive_text()
     async with broadcast.subscribe(websocket.path_params["stream"]) as subscriber:
+        assert subscriber is not None
         try:
             await websocket.send_text(WELCOME)
-            async for event in subscriber:  # type: ignore[union-attr]
-                await websocket.send_text(event.message)
+            async for event in subscriber:  # type: ignore[union-attr]  # broadcaster's own annotation is off
+                await websocket.send_text(event.message)  # type: ignore[union-attr]
         except (WebSocketDisconnect, RuntimeError):
             return
 
@@ -54,8 +59,17 @@ app = Starlette(
     lifespan=lifespan,
 )
 
+
+def _end_with_input() -> None:
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=9000)
+    parser.add_argument("--until-input-ends", action="store_true", help="end when standard input closes")
     asked = parser.parse_args()
+    if asked.until_input_ends:
+        threading.Thread(target=_end_with_input, name="standard input", daemon=True).start()
     uvicorn.run(app, host="127.0.0.1", port=asked.port, ws_per_message_deflate=False, log_level="warning", backlog=4096)

@@ -46,6 +46,7 @@ class Room(Generic[M]):
         "_at",
         "_blob",
         "_end",
+        "_events",
         "_flushing",
         "_holes",
         "_loop",
@@ -70,6 +71,7 @@ class Room(Generic[M]):
         self._scheduled = False
         self._flushing = False
         self._blob = b""
+        self._events = b""
         self._at = 0
         self._end = 0
         self._then: list[Callable[[], None]] = []
@@ -98,19 +100,23 @@ class Room(Generic[M]):
 
     def slow_down(self, member: M) -> None:
         """A viewer's buffer is full: from now on it gets events only."""
-        if self._take_out(member):
-            self._slow[member] = None
+        waits = self._flushing and self._at <= member.place < self._end
+        if not self._take_out(member):
+            return
+        self._slow[member] = None
+        if waits and self._events:  # the flush has not reached it, and will not any more
+            member.write_bounded(self._events)
 
     def speed_up(self, member: M) -> bool:
         """A viewer's buffer has drained. True when it was slow: it then wants the state of now."""
         if member not in self._slow:
             return False
         del self._slow[member]
-        events = b"".join([frame for frame, state in self._pending if not state])
-        if events:
-            member.write_bytes(events)
+        events = _events_of(self._pending[member.skip :])
         member.skip = len(self._pending)
         self._admit(member)
+        if events:
+            member.write_bytes(events)  # last: this may fill it up again
         return True
 
     def fan_out(self, frame: bytes, *, state: bool = False) -> None:
@@ -135,6 +141,7 @@ class Room(Generic[M]):
             self._seat(member)
 
     def _seat(self, member: M) -> None:
+        member.skip = 0
         member.place = len(self._members)
         self._members.append(member)
         self._writes.append(member.write_bytes)
@@ -169,23 +176,26 @@ class Room(Generic[M]):
         self._flushing = True
         pending, self._pending = self._pending, []
         self._blob = b"".join([frame for frame, _ in pending])
+        self._events = _events_of(pending)
         self._at, self._end = 0, len(self._members)
+        for member in list(self._slow):  # before the newcomers: what they are told may make them slow
+            events = _events_of(pending[member.skip :]) if member.skip else self._events
+            member.skip = 0
+            if events:
+                member.write_bounded(events)
         newcomers, self._newcomers = self._newcomers, {}
         for member in newcomers:
+            missed = pending[member.skip :]
             self._seat(member)  # behind the end of this flush; what it missed since its welcome comes now
-            if member.skip < len(pending):
-                member.write_bytes(b"".join([frame for frame, _ in pending[member.skip :]]))
-        events = b"".join([frame for frame, state in pending if not state])
-        if events:
-            for member in list(self._slow):
-                member.write_bounded(events)
+            if missed:
+                member.write_bytes(b"".join([frame for frame, _ in missed]))
         self._write_slice()
 
     def _write_slice(self) -> None:
-        blob, end = self._blob, min(self._at + SLICE, self._end)
-        for write in self._writes[self._at : end]:
+        blob, at, end = self._blob, self._at, min(self._at + SLICE, self._end)
+        self._at = end  # whoever becomes slow inside its own write has been reached
+        for write in self._writes[at:end]:
             write(blob)
-        self._at = end
         if end < self._end:
             self._loop.call_soon(self._write_slice)
         else:
@@ -193,7 +203,7 @@ class Room(Generic[M]):
 
     def _finish(self) -> None:
         self._flushing = False
-        self._blob = b""
+        self._blob = self._events = b""
         for place in sorted(self._holes, reverse=True):
             self._empty(place)
         self._holes.clear()
@@ -207,6 +217,11 @@ class Room(Generic[M]):
         then, self._then = self._then, []
         for work in then:
             work()
+
+
+def _events_of(frames: list[tuple[bytes, bool]]) -> bytes:
+    """What slow viewers get of some frames."""
+    return b"".join([frame for frame, state in frames if not state])
 
 
 def _nowhere(_data: bytes) -> None:

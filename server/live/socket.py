@@ -27,7 +27,7 @@ from server import metrics
 from server.domain.errors import DropcastError, ProtocolViolation, Reason
 from server.domain.order import Receipt, Rejected
 from server.domain.user import User
-from server.live.ports import Till
+from server.live.ports import Disconnected, Till
 from server.live.room import Room
 from server.live.wire import close_frame, text_frame
 from server.protocol import codec, frames
@@ -118,6 +118,16 @@ class LiveWSProtocol(WebSocketsSansIOProtocol):
             extensions: dict[str, Any] = self.scope["extensions"]  # ours are objects
             extensions[_EXTENSION] = self
 
+    def send_receive_event_to_app(self) -> None:
+        """A whole message. One that is not UTF-8 is its client's mistake: uvicorn would log it as an error of ours."""
+        if self.curr_msg_data_type == "text" and not _is_utf8(b"".join(self.frames)):
+            self.frames = []
+            if not self.close_sent:
+                self.conn.fail(CloseCode.NOT_UTF8)
+                self.handle_parser_exception()
+            return
+        super().send_receive_event_to_app()
+
     async def send(self, message: Any) -> None:
         """Sends an ASGI message of the app."""
         await super().send(message)
@@ -129,8 +139,11 @@ class LiveWSProtocol(WebSocketsSansIOProtocol):
     def hand_over(self, live: LiveSocket) -> list[str]:
         """Gives the connection to `live`, and back what its client has said meanwhile, for `live.begin`.
 
-        uvicorn keeps nothing but an empty shell, which ends when the endpoint returns.
+        uvicorn keeps nothing but an empty shell, which ends when the endpoint returns. Raises `Disconnected` when the
+        client has left meanwhile: uvicorn then knows of its end, and `live` would never hear of it.
         """
+        if self.transport.is_closing():
+            raise Disconnected
         self.stop_keepalive()
         self._be_patient()
         transport, self.transport = self.transport, _Gone()  # type: ignore[assignment]  # run_asgi closes what it finds
@@ -143,6 +156,8 @@ class LiveWSProtocol(WebSocketsSansIOProtocol):
             message = self.queue.get_nowait()
             if message["type"] == "websocket.receive":
                 said.append(message.get("text") or "")
+        if self.conn.current_size is not None and self.curr_msg_data_type == "bytes":
+            said.append("")  # as a whole binary message: no frame of ours
         return said
 
     def _give_up(self) -> None:
@@ -221,7 +236,7 @@ class LiveSocket(asyncio.Protocol):
         self._in_flight = 0
         self._outbox_max = OUTBOX_MAX_BYTES
         self._parser: Protocol | None = None
-        self._fragments: list[bytes] | None = None
+        self._fragments: bytearray | None = None
         self._closing: asyncio.TimerHandle | None = None
 
     def take(
@@ -231,7 +246,7 @@ class LiveSocket(asyncio.Protocol):
         self._transport = transport
         self._connections = connections
         self.write_bytes = transport.write
-        self._fragments = fragments
+        self._fragments = bytearray().join(fragments) if fragments is not None else None
         self._parser = parser if fragments is not None or not _between_frames(parser) else None
         transport.set_write_buffer_limits(high=OUTBOX_HIGH_BYTES, low=OUTBOX_LOW_BYTES)
 
@@ -250,8 +265,8 @@ class LiveSocket(asyncio.Protocol):
         self.write_bytes(frame)
 
     def write(self, text: str) -> None:
-        """Sends a frame of this viewer's own, ahead of any fan-out. Frames after `close` are dropped."""
-        if self._closing is None:
+        """Sends a frame of this viewer's own, ahead of any fan-out. Frames after the end are dropped."""
+        if not self._over():
             self.write_bounded(text_frame(text))
 
     def write_bounded(self, data: bytes) -> None:
@@ -263,7 +278,7 @@ class LiveSocket(asyncio.Protocol):
 
     def close(self, code: int) -> None:
         """Says goodbye behind what is written; cuts the connection when the client does not answer in time."""
-        if self._closing is not None:
+        if self._over():
             return
         self._stream.room.remove(self)
         self.write_bytes(close_frame(code))
@@ -275,6 +290,16 @@ class LiveSocket(asyncio.Protocol):
         self.close(CloseCode.RESTARTING)
         self._transport.close()
 
+    def _over(self) -> bool:
+        return self._closing is not None or self._transport.is_closing()
+
+    def _end(self) -> None:
+        """The connection ends behind what is written; it is cut when the client does not read that in time."""
+        self._stream.room.remove(self)
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().call_later(CLOSE_WITHIN_S, self._transport.abort)
+        self._transport.close()
+
     # What the transport tells
 
     def pause_writing(self) -> None:
@@ -283,8 +308,13 @@ class LiveSocket(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """The client has caught up: the state of now, then everything again."""
+        self._outbox_max = OUTBOX_MAX_BYTES  # its welcome is out
         if self._stream.room.speed_up(self):
             self._stream.refresh(self)
+
+    def eof_received(self) -> None:
+        """The client says no more; a WebSocket is not open on one side only."""
+        self._end()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """The end, whoever wanted it."""
@@ -299,17 +329,19 @@ class LiveSocket(asyncio.Protocol):
         """Bytes of the client, cut anywhere."""
         parser = self._parser or Protocol(Side.SERVER, state=OPEN, max_size=FRAME_MAX_BYTES, logger=_PARSER_LOG)
         parser.receive_data(data)
+        answers = iter(parser.data_to_send())
         for frame in parser.events_received():
             if isinstance(frame, Frame):
-                self._take_frame(frame)
-        answers = parser.data_to_send()
-        if self._closing is None:
-            if answers:
-                self.write_bytes(b"".join(answers))  # pongs, the echo of a close, or a 10xx close for broken bytes
-            if parser.close_expected():
-                self._transport.close()
-        elif parser.close_expected():  # our own close was answered, or what follows cannot be read
-            self._transport.close()
+                pong = next(answers) if frame.opcode is Opcode.PING else None
+                if pong is None:
+                    self._take_frame(frame)
+                elif self._closing is None:
+                    self.write_bounded(pong)
+        if parser.close_expected():
+            last = b"".join(answers)  # the echo of a close, or a 10xx close for broken bytes
+            if self._closing is None:
+                self.write_bytes(last)
+            self._end()
         self._parser = parser if self._fragments is not None or not _between_frames(parser) else None
 
     # What the client says
@@ -322,11 +354,11 @@ class LiveSocket(asyncio.Protocol):
         elif frame.opcode is Opcode.TEXT and frame.fin:
             self._hear_bytes(bytes(frame.data))
         elif frame.opcode is Opcode.TEXT:
-            self._fragments = [bytes(frame.data)]
+            self._fragments = bytearray(frame.data)
         elif frame.opcode is Opcode.CONT and self._fragments is not None:
-            self._fragments.append(bytes(frame.data))
+            self._fragments += frame.data
             if frame.fin:
-                whole, self._fragments = b"".join(self._fragments), None
+                whole, self._fragments = bytes(self._fragments), None
                 self._hear_bytes(whole)
 
     def _hear_bytes(self, data: bytes) -> None:
@@ -357,7 +389,7 @@ class LiveSocket(asyncio.Protocol):
 
     def _answer(self, decided: asyncio.Future[Receipt]) -> None:
         self._in_flight -= 1
-        if not decided.cancelled() and not self._transport.is_closing():
+        if not decided.cancelled():
             self.write(codec.encode_receipt(decided.result()))
 
     def fail(self, violation: ProtocolViolation) -> None:
@@ -384,20 +416,40 @@ def handover_of(scope: Any) -> LiveWSProtocol:
 def check_uvicorn(config: uvicorn.Config) -> None:
     """Raises `Incompatible` when the installed uvicorn or websockets lack something `hand_over` relies on."""
     protocol = LiveWSProtocol(config, ServerState(), {}, asyncio.get_running_loop())
-    needed = {
-        "uvicorn's WebSocketsSansIOProtocol": (
-            protocol,
-            "close_sent conn connections frames handle_connect handle_events handshake_complete handshake_initiated"
-            " loop queue run_asgi stop_keepalive transport",
+    uvicorns = "uvicorn's WebSocketsSansIOProtocol"
+    needed = [
+        (  # asked of the class, for `LiveWSProtocol` has some of these itself
+            uvicorns,
+            WebSocketsSansIOProtocol,
+            "connection_lost connection_made data_received handle_connect handle_events handle_parser_exception"
+            " run_asgi send send_receive_event_to_app stop_keepalive",
         ),
-        "websockets' ServerProtocol": (protocol.conn, "current_size handshake_exc parser parser_exc"),
-    }
-    for owner, (thing, names) in needed.items():
+        (
+            uvicorns,
+            protocol,
+            "close_sent conn connections curr_msg_data_type frames handshake_complete handshake_initiated loop queue"
+            " transport",
+        ),
+        (
+            "websockets' ServerProtocol",
+            getattr(protocol, "conn", None),
+            "current_size fail handshake_exc parser parser_exc",
+        ),
+    ]
+    for owner, thing, names in needed:
         for name in names.split():
             if not hasattr(thing, name):
                 raise Incompatible(f"{owner} has no {name} any more: pin the version in requirements.lock")
     if not _between_frames(Protocol(Side.SERVER, state=OPEN)):
         raise Incompatible("websockets' parser waits elsewhere between frames: pin the version in requirements.lock")
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _between_frames(parser: Protocol) -> bool:

@@ -1,0 +1,129 @@
+"""`python -m loadtest.local [--…] SCENARIO …`: a shop of its own on this machine, the scenario before it, and the end.
+
+Starts Redis, replicas and, where there are two replicas, MariaDB and nginx, all on private ports; makes a host and
+tickets; runs `python -m loadtest SCENARIO …` with what it needs to know; ends everything. Exit status: the scenario's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
+
+from loadtest.accounts import Account
+from loadtest.errors import LoadtestError
+from loadtest.person import Person
+from loadtest.premises import HOST, Premises
+
+SCENARIOS = {"fan_out": 1, "reconnect_storm": 2, "rolling_drain": 2}
+"""How many replicas each needs."""
+
+_TICKETS_LAST_S = 3_600
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command. Returns the exit status."""
+    options, rest = _parser().parse_known_args(arguments)
+    signal.signal(signal.SIGTERM, _leave)
+    cores = sorted(os.sched_getaffinity(0))
+    replicas = SCENARIOS[options.scenario]
+    pinned = options.pin and replicas == 1 and len(cores) > 1
+    shop = Premises(
+        replicas=replicas,
+        mariadb=replicas > 1 or options.mariadb,
+        server_core=cores[0] if pinned else None,
+        other_core=cores[1] if pinned else None,
+        keep_up=options.scenario == "rolling_drain",
+        drain_s=options.drain_s,
+    )
+    try:
+        with shop:
+            words = [*_words(options, shop), *rest]
+            if pinned:
+                words += ["--server-core", str(cores[0]), "--crowd-core", str(cores[1])]
+            return _run(words, shop, cores[1] if pinned else None)
+    except LoadtestError as error:
+        print(f"loadtest.local: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m loadtest.local", description=__doc__)
+    parser.add_argument("scenario", choices=SCENARIOS, help="its own options may follow")
+    parser.add_argument("--viewers", type=int, default=1_000)
+    parser.add_argument("--buyers", type=int, default=0, help="fan_out only")
+    parser.add_argument("--guests", action="store_true", help="viewers without tickets")
+    parser.add_argument("--mariadb", action="store_true", help="instead of SQLite, for one replica as well")
+    parser.add_argument("--all-on-victim", action="store_true", help="reconnect_storm: nobody on the other replica")
+    parser.add_argument("--drain-s", type=float, default=4.0, help="DROPCAST_DRAIN_WITHIN_S (%(default)s)")
+    parser.add_argument("--pin", action=argparse.BooleanOptionalAction, default=True, help="one core each (fan_out)")
+    return parser
+
+
+def _words(options: argparse.Namespace, shop: Premises) -> list[str]:
+    """The scenario's command line, after what it needs was made."""
+    words = [options.scenario, "--url", shop.url, "--viewers", str(options.viewers)]
+    pids = [replica.pid for replica, _ in shop.replicas]
+    match options.scenario:
+        case "fan_out":
+            words += ["--redis", shop.redis_url, "--pid", str(pids[0]), "--buyers", str(options.buyers)]
+            needed = options.viewers + options.buyers
+        case "reconnect_storm":
+            words += ["--victim", str(pids[0])]
+            if options.all_on_victim:
+                words += ["--gather-at", shop.replicas[0][1]]
+            needed = 2 * options.viewers
+        case _:
+            replicas = zip(pids, shop.replicas, strict=True)
+            return words + [word for pid, (_, url) in replicas for word in ("--replica", f"{pid}={url}")]
+    if options.guests:
+        return words
+    stream = f"load-{secrets.token_hex(4)}"
+    asyncio.run(_make_stream(shop, stream))
+    tickets = shop.folder / "tickets"
+    tickets.touch(mode=0o600)
+    lasting = ("--ttl-seconds", str(_TICKETS_LAST_S))
+    tickets.write_text(shop.dropcast("mint-tickets", "--stream", stream, "--viewers", str(needed), *lasting), "ascii")
+    return [*words, "--stream", stream, "--tickets", str(tickets)]
+
+
+async def _make_stream(shop: Premises, stream: str) -> None:
+    async with Person(shop.url, Account(HOST, shop.password)) as host:
+        await host.create_stream(stream, "Load")
+        await host.start_stream(stream)
+
+
+def _run(words: Sequence[str], shop: Premises, core: int | None) -> int:
+    """The scenario, in a process of its own that ends with us: it ends when its standard input does, or by SIGTERM."""
+    scenario = subprocess.Popen([sys.executable, "-m", "loadtest", *words], stdin=subprocess.PIPE, text=True)  # noqa: S603
+    try:
+        if core is not None:
+            os.sched_setaffinity(scenario.pid, {core})
+        assert scenario.stdin is not None
+        scenario.stdin.write(
+            json.dumps({"host": {"email": HOST, "password": shop.password}, "database": shop.database_url}) + "\n"
+        )
+        scenario.stdin.flush()
+        return scenario.wait()
+    finally:
+        if scenario.poll() is None:
+            scenario.terminate()
+            scenario.wait()
+
+
+def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(143)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
