@@ -81,8 +81,8 @@ def test_help_names_the_scenarios() -> None:
         ((), "required"),
         (("dance",), "invalid choice"),
         (("demo", "--url", "localhost"), "must start with http://"),
-        (("fan_out", "--viewers", "2001"), "must be an integer 1..2000"),
-        (("fan_out", "--drops", "x"), "must be an integer"),
+        (("fan_out", "--viewers", "0"), "must be an integer"),
+        (("fan_out", "--messages", "x"), "must be an integer"),
     ],
 )
 def test_wrong_words_are_told_with_status_2(words: tuple[str, ...], told: str) -> None:
