@@ -68,7 +68,7 @@ def render(proxy: Proxy) -> str:
     return _Template(_text()).substitute(
         listen=address(proxy.listen, wildcard=True),
         server_name=_matched(_SERVER_NAME, proxy.server_name, "server name"),
-        upstreams="\n".join(f"        server {upstream} max_fails=3 fail_timeout=2s;" for upstream in upstreams),
+        upstreams="\n".join(f"        server {upstream} max_fails=0;" for upstream in upstreams),
         ports_arithmetic=_ports_arithmetic(upstreams),
         prefix=prefix,
         pid=_path(proxy.pid) if proxy.pid else f"{prefix}nginx.pid",

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from starlette.applications import Starlette
@@ -52,6 +52,7 @@ from server.web.security import BODY_MAX_BYTES, Guard, Origins
 
 log = logging.getLogger(__name__)
 
+_REDIS_CONNECTIONS = 16
 CLIENT_DIR = Path(__file__).resolve().parents[1] / "client"
 
 
@@ -78,10 +79,17 @@ async def opened_database(settings: Settings) -> AsyncIterator[Database]:
 
 
 def redis_client(settings: Settings) -> Redis:
-    """A Redis for short-lived state: answers within a second or not at all."""
-    return Redis.from_url(
-        settings.bus_url, protocol=2, socket_timeout=1.0, socket_connect_timeout=1.0, retry=Retry(NoBackoff(), 0)
+    """A Redis for short-lived state: answers within a second or not at all; a storm shares a few connections."""
+    pool = BlockingConnectionPool.from_url(
+        settings.bus_url,
+        max_connections=_REDIS_CONNECTIONS,
+        timeout=1.0,
+        protocol=2,
+        socket_timeout=1.0,
+        socket_connect_timeout=1.0,
+        retry=Retry(NoBackoff(), 0),
     )
+    return Redis.from_pool(pool)
 
 
 @asynccontextmanager

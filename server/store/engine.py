@@ -9,14 +9,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import event, func, select
+from sqlalchemy import BigInteger, ColumnElement, event, func, literal, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from server.domain.errors import Unavailable
-from server.store.tables import ms_of
+from server.store.tables import Ms
 
 T = TypeVar("T")
 
@@ -79,11 +79,15 @@ class Database:
                 await connection.execution_options(**options)
                 yield connection
 
-    async def now_ms(self, connection: AsyncConnection) -> int:
-        """The database's clock, which decides when a drop opens and closes whichever replica asks."""
+    def clock(self) -> ColumnElement[int]:
+        """The database's clock in ms, as a column: it decides when a drop opens and closes, whichever replica asks."""
         if self.is_sqlite:
-            return time.time_ns() // 1_000_000
-        return ms_of((await connection.execute(select(func.utc_timestamp(6)))).scalar_one())
+            return literal(time.time_ns() // 1_000_000, BigInteger)
+        return func.utc_timestamp(6, type_=Ms)
+
+    async def now_ms(self, connection: AsyncConnection) -> int:
+        """What the clock says."""
+        return int((await connection.execute(select(self.clock()))).scalar_one())
 
     async def close(self) -> None:
         """Closes every connection."""

@@ -96,8 +96,7 @@ class Orders:
         self, connection: AsyncConnection, drop_id: str, batch: Sequence[OrderRequest]
     ) -> tuple[tuple[Receipt, ...], News | None]:
         stock = await lock_stock(connection, drop_id)
-        offer, slug = await self._offer(connection, drop_id, stock)
-        now = await self._database.now_ms(connection)
+        offer, slug, now = await self._offer(connection, drop_id, stock)
         buyers = json.dumps([(request.viewer, request.ref) for request in batch])
         decision = decide(
             offer,
@@ -117,13 +116,13 @@ class Orders:
 
     async def _offer(
         self, connection: AsyncConnection, drop_id: str, stock: Sequence[RowMapping]
-    ) -> tuple[Offer | None, str]:
+    ) -> tuple[Offer | None, str, int]:
         if not stock:
-            return None, ""
+            return None, "", await self._database.now_ms(connection)
         row = (
             (
                 await connection.execute(
-                    select(drops, streams.c.slug)
+                    select(drops, streams.c.slug, self._database.clock().label("clock"))
                     .join(streams, streams.c.id == drops.c.stream_id)
                     .where(drops.c.id == drop_id)
                 )
@@ -144,7 +143,7 @@ class Orders:
             closes_at=row["closes_at"],
             left={line["variant_id"]: line["left"] for line in stock},
         )
-        return offer, row["slug"]
+        return offer, row["slug"], row["clock"]
 
     async def _earlier(self, connection: AsyncConnection, buyers: str) -> Mapping[tuple[str, str], Order]:
         rows = (await connection.execute(self._sql.earlier.columns(*orders.c), {"buyers": buyers})).mappings()

@@ -33,8 +33,7 @@ class LockFreeOrders(Orders):
         self, connection: AsyncConnection, drop_id: str, batch: Sequence[OrderRequest]
     ) -> tuple[tuple[Receipt, ...], News | None]:
         stock = (await connection.execute(select(drop_stock).where(drop_stock.c.drop_id == drop_id))).mappings().all()
-        offer, _ = await self._offer(connection, drop_id, stock)
-        now = await self._database.now_ms(connection)
+        offer, _, now = await self._offer(connection, drop_id, stock)
         decision = decide(offer, batch, earlier={}, bought={}, now_ms=now)
         await asyncio.wait_for(self._in_between(), WITHIN_S)
         if offer is None or not decision.orders:

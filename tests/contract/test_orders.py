@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import BigInteger, event, literal
 from sqlalchemy.exc import IntegrityError
 
 from server.domain.drop import DropStatus, StockLine
@@ -178,10 +178,7 @@ async def test_a_drop_sells_only_while_it_is_open(shop: Shop) -> None:
 async def test_the_databases_clock_opens_and_closes_the_window(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1_767_225_600_000
 
-    async def now_ms(_: object) -> int:
-        return now
-
-    monkeypatch.setattr(shop.database, "now_ms", now_ms)
+    monkeypatch.setattr(shop.database, "clock", lambda: literal(now, BigInteger))
     drop = await shop.scheduled(9, limit=9, closes_at=now + 1_000)
     await shop.drops.open(shop.host, drop.id)
     seen = []
