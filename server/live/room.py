@@ -14,12 +14,12 @@ import asyncio
 from collections.abc import Callable, Iterator
 from typing import Generic, Protocol, TypeVar
 
-SLICE = 100
-"""Viewers written to before the loop breathes: about 1 ms on one core.
+SLICE = 50
+"""Viewers written to before the loop breathes: about half a millisecond on one core.
 
-An order's transaction takes some twenty turns of the loop, and each may have to wait for a slice. With 500 the receipts
-of 50 buyers waited 118 / 395 ms (p50 / p99) behind a fan-out to 5,000 at full speed, with 100 59 / 97 ms, at the same
-CPU per delivery; 40 was no better. docs/performance.md has the commands.
+An order's transaction takes more than ten turns of the loop, and each may have to wait for a slice. Behind a fan-out to
+5,000 at full speed the receipts of 50 buyers took 277 / 510 ms (p50 / p99) with 500, 53 / 89 with 100, 32 / 61 with 50
+and 28 / 58 with 25, at 1.3 to 1.7 CPU seconds per million deliveries. docs/performance.md has the commands.
 """
 
 

@@ -113,6 +113,8 @@ def open_database(url: str, *, pool_size: int = 10, deadline_s: float = 5.0) -> 
             max_overflow=0,
             pool_timeout=deadline_s,
             pool_recycle=1800,  # below the server's wait_timeout
+            # every unit of work ends its own transaction; the pool's ROLLBACK would be a round trip before each receipt
+            pool_reset_on_return=None,
             connect_args={
                 "connect_timeout": deadline_s,
                 "init_command": _session_settings(deadline_s),

@@ -24,14 +24,20 @@ HISTORY_PAGE_MAX = 100
 
 @dataclass(frozen=True, slots=True)
 class _Sql:
-    """The statements that take a whole batch as one JSON parameter, in one dialect."""
+    """The statements that take a whole batch as one JSON parameter, in one dialect.
 
-    earlier: TextClause
-    bought: TextClause
+    `known` gives the orders these viewers have under these refs and, as rows without an id, how many units of the drop
+    each of them has: one round trip, for each is time that every receipt waits.
+    """
+
+    known: TextClause
     insert: TextClause
 
 
 _COLUMNS = "id, viewer_id, ref, stream_id, drop_id, product_id, variant_id, title, quantity, total, currency, status"
+_UNITS = (
+    "NULL, o.viewer_id, NULL, NULL, NULL, NULL, NULL, NULL, CAST(SUM(o.quantity) AS SIGNED), NULL, NULL, NULL, NULL"
+)
 # JSON strings are utf8mb4: without the column's own collation the join could not use the index
 _ASCII = "CHARACTER SET ascii COLLATE ascii_bin"
 _BUYERS = (
@@ -39,13 +45,10 @@ _BUYERS = (
     f" ref VARCHAR(64) {_ASCII} PATH '$[1]')) b"
 )
 _MYSQL = _Sql(
-    earlier=text(
+    known=text(
         f"SELECT o.* FROM {_BUYERS} JOIN orders o ON o.viewer_id = b.viewer AND o.ref = b.ref"  # noqa: S608
-    ),
-    bought=text(
-        "SELECT o.viewer_id, SUM(o.quantity) FROM"  # noqa: S608
-        f" (SELECT DISTINCT b.viewer FROM {_BUYERS}) v JOIN orders o ON o.drop_id = :drop AND o.viewer_id = v.viewer"
-        " GROUP BY o.viewer_id"
+        f" UNION ALL SELECT {_UNITS} FROM (SELECT DISTINCT b.viewer FROM {_BUYERS}) v"
+        " JOIN orders o ON o.drop_id = :drop AND o.viewer_id = v.viewer GROUP BY o.viewer_id"
     ),
     insert=text(
         f"INSERT INTO orders ({_COLUMNS}, placed_at)"  # noqa: S608
@@ -56,12 +59,10 @@ _MYSQL = _Sql(
     ),
 )
 _SQLITE = _Sql(
-    earlier=text(
-        "SELECT o.* FROM json_each(:buyers) b JOIN orders o"
+    known=text(
+        "SELECT o.* FROM json_each(:buyers) b JOIN orders o"  # noqa: S608
         " ON o.viewer_id = json_extract(b.value, '$[0]') AND o.ref = json_extract(b.value, '$[1]')"
-    ),
-    bought=text(
-        "SELECT o.viewer_id, SUM(o.quantity) FROM"
+        f" UNION ALL SELECT {_UNITS} FROM"
         " (SELECT DISTINCT json_extract(b.value, '$[0]') AS viewer FROM json_each(:buyers) b) v"
         " JOIN orders o ON o.drop_id = :drop AND o.viewer_id = v.viewer GROUP BY o.viewer_id"
     ),
@@ -98,13 +99,8 @@ class Orders:
         stock = await lock_stock(connection, drop_id)
         offer, slug, now = await self._offer(connection, drop_id, stock)
         buyers = json.dumps([(request.viewer, request.ref) for request in batch])
-        decision = decide(
-            offer,
-            batch,
-            earlier=await self._earlier(connection, buyers),
-            bought=await self._bought(connection, drop_id, buyers),
-            now_ms=now,
-        )
+        earlier, bought = await self._known(connection, drop_id, buyers)
+        decision = decide(offer, batch, earlier=earlier, bought=bought, now_ms=now)
         if offer is None or not decision.orders:
             return decision.receipts, None
         await self._insert(connection, offer, decision, now)
@@ -145,13 +141,14 @@ class Orders:
         )
         return offer, row["slug"], row["clock"]
 
-    async def _earlier(self, connection: AsyncConnection, buyers: str) -> Mapping[tuple[str, str], Order]:
-        rows = (await connection.execute(self._sql.earlier.columns(*orders.c), {"buyers": buyers})).mappings()
-        return {(row["viewer_id"], row["ref"]): _order(row) for row in rows}
-
-    async def _bought(self, connection: AsyncConnection, drop_id: str, buyers: str) -> Mapping[str, int]:
-        rows = await connection.execute(self._sql.bought, {"buyers": buyers, "drop": drop_id})
-        return {viewer: int(quantity) for viewer, quantity in rows}
+    async def _known(
+        self, connection: AsyncConnection, drop_id: str, buyers: str
+    ) -> tuple[Mapping[tuple[str, str], Order], Mapping[str, int]]:
+        """The orders that are there already, by (viewer, ref), and the units of the drop each viewer has."""
+        values = {"buyers": buyers, "drop": drop_id}
+        rows = (await connection.execute(self._sql.known.columns(*orders.c), values)).mappings().all()
+        earlier = {(row["viewer_id"], row["ref"]): _order(row) for row in rows if row["id"] is not None}
+        return earlier, {row["viewer_id"]: int(row["quantity"]) for row in rows if row["id"] is None}
 
     async def _insert(self, connection: AsyncConnection, offer: Offer, decision: Decision, now: int) -> None:
         rows = [(o.id, o.viewer, o.ref, o.variant, o.quantity, o.total) for o in decision.orders]

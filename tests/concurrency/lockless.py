@@ -62,12 +62,14 @@ class MeetingOrders(Orders):
         super().__init__(database)
         self._have_looked: asyncio.Barrier | None = have_looked
 
-    async def _earlier(self, connection: AsyncConnection, buyers: str) -> Mapping[tuple[str, str], Order]:
-        earlier = await super()._earlier(connection, buyers)
+    async def _known(
+        self, connection: AsyncConnection, drop_id: str, buyers: str
+    ) -> tuple[Mapping[tuple[str, str], Order], Mapping[str, int]]:
+        known = await super()._known(connection, drop_id, buyers)
         if self._have_looked is not None:
             meeting, self._have_looked = self._have_looked, None  # once: the next try must not wait again
             await asyncio.wait_for(meeting.wait(), WITHIN_S)
-        return earlier
+        return known
 
 
 class PausedOrders(Orders):
@@ -78,7 +80,9 @@ class PausedOrders(Orders):
         self.holding = asyncio.Event()
         self.go_on = asyncio.Event()
 
-    async def _earlier(self, connection: AsyncConnection, buyers: str) -> Mapping[tuple[str, str], Order]:
+    async def _known(
+        self, connection: AsyncConnection, drop_id: str, buyers: str
+    ) -> tuple[Mapping[tuple[str, str], Order], Mapping[str, int]]:
         self.holding.set()
         await asyncio.wait_for(self.go_on.wait(), WITHIN_S)
-        return await super()._earlier(connection, buyers)
+        return await super()._known(connection, drop_id, buyers)

@@ -195,7 +195,6 @@ async def test_a_hundred_who_do_not_read_are_let_go_cost_little_and_slow_nobody(
     await stage.until(too_slow, cut_before + STALLED)
     await stage.until("dropcast_sockets", 1)
     grown = stage.resident_bytes("VmHWM") - before
-    print(f"{grown / STALLED / 1024:.0f} KiB each")
     assert grown <= STALLED * MOST_BYTES_EACH, f"{grown / STALLED / 1024:.0f} KiB each"
     assert healthy.closed is None
     assert healthy.seen == list(range(healthy.seen[0], head + 1))
@@ -394,8 +393,7 @@ def test_a_client_that_says_goodbye_and_never_reads_is_cut(
                 parlour.room.fan_out(b"\x82\x7e\x10\x00" + bytes(4096))
                 await asyncio.sleep(0)
             await client.send(close(1000))
-            while live in live._connections:
-                parlour.room.fan_out(b"\x82\x7e\x10\x00" + bytes(4096))
+            while live in live._connections:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             assert len(parlour.room) == 0
             assert parlour.largest <= live_socket.OUTBOX_MAX_BYTES
