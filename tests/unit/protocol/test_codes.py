@@ -4,7 +4,7 @@ import pytest
 
 from server.protocol.codes import CloseCode
 
-COME_BACK = {1000: False, 1009: False, 1012: True, 1013: True, 4008: True, 4012: True}
+COME_BACK = {1000: False, 1007: False, 1009: False, 1012: True, 1013: True, 4008: True, 4012: True}
 COME_BACK |= {4500: False, 4501: False, 4503: False, 4504: False}
 """The contract: every code we close with, and whether a client should connect again."""
 
