@@ -56,9 +56,8 @@ class Database:
         """
         for attempt in range(1, TRIES_MAX + 1):
             try:
-                with _translated():
-                    async with asyncio.timeout(self._deadline_s), self.engine.begin() as connection:
-                        return await work(connection)
+                async with self.transaction() as connection:
+                    return await work(connection)
             except _Again:
                 if attempt == TRIES_MAX:
                     raise
