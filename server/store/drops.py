@@ -193,11 +193,6 @@ class Drops:
 
         return await self._database.run(work, again_on_duplicate=True)
 
-    async def slug_of(self, host: User, drop_id: str) -> str:
-        """The stream of a drop the host may command. Raises `Refused`."""
-        async with self._database.reading() as connection:
-            return (await _commanded(connection, host, drop_id, lock=False)).slug
-
     @staticmethod
     async def _changed(
         connection: AsyncConnection, host: User, found: _Found, drop: Drop, kind: EventKind, now: int
@@ -220,8 +215,8 @@ class _Found:
     put_in: dict[str, int]
 
 
-async def _commanded(connection: AsyncConnection, host: User, drop_id: str, *, lock: bool = True) -> _Found:
-    stock = await lock_stock(connection, drop_id) if lock else []
+async def _commanded(connection: AsyncConnection, host: User, drop_id: str) -> _Found:
+    stock = await lock_stock(connection, drop_id)
     found = await drops_of(connection, drops.c.id == drop_id)
     if not found:
         raise Refused(Reason.NOT_FOUND, "there is no such drop")

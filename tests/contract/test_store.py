@@ -164,7 +164,6 @@ async def test_another_hosts_stream_and_drops_are_forbidden_to_a_host_but_not_to
         return [
             lambda: shop.streams.change_status(host, shop.stream, StreamStatus.LIVE),
             lambda: shop.drops.schedule(host, shop.stream, plan),
-            lambda: shop.drops.slug_of(host, drop.id),
             lambda: shop.drops.open(host, drop.id),
             lambda: shop.drops.restock(host, drop.id, drop.variants[0].id, 1, None),
             lambda: shop.drops.close(host, drop.id),
@@ -186,7 +185,6 @@ async def test_what_is_not_there_is_not_found(shop: Shop) -> None:
     stock = ((product.variants[0].id, 1),)
     for command in (
         lambda: shop.drops.open(shop.host, new_id()),
-        lambda: shop.drops.slug_of(shop.host, new_id()),
         lambda: shop.streams.change_status(shop.host, "monday", StreamStatus.LIVE),
         lambda: shop.drops.schedule(shop.host, "monday", DropPlan(product.id, 1, "USD", stock, 1)),
         lambda: shop.drops.schedule(shop.host, shop.stream, DropPlan(new_id(), 1, "USD", stock, 1)),
