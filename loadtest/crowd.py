@@ -23,7 +23,7 @@ import uvloop
 
 from loadtest.backoff import Backoff
 from loadtest.client import comes_back
-from loadtest.process import allow_files, cpu_s, pin, rss_kb
+from loadtest.process import allow_files, cpu_s, pin, rss_kb, step_back
 from loadtest.tally import Tally
 from loadtest.watcher import MOVED, Watcher
 
@@ -281,6 +281,7 @@ async def serve(lines: asyncio.StreamReader, say: Callable[[Answer], None]) -> N
     """Lives as one process of the crowd until it is asked to leave or nobody can ask any more."""
     plan = msgspec.json.decode(await lines.readline(), type=Plan)
     pin(0, plan.core)
+    step_back()
     allow_files(plan.viewers + _OWN_FILES)
     crowd = Crowd(plan)
     gathering = asyncio.create_task(crowd.gather(), name="gather")

@@ -20,13 +20,14 @@ from loadtest.errors import CannotGoOn
 from loadtest.options import within
 from loadtest.person import Person, wait_answering, wait_ready
 from loadtest.process import alive, require_replica
-from loadtest.show import Show, product_of
+from loadtest.show import Show, go_on, product_of
 from loadtest.summary import add_arguments as add_summary_arguments
 from loadtest.summary import finish
 from loadtest.watcher import LOST, MOVED
 
 SUMMARY = "replicas are restarted one by one under N viewers and a host at work: no gap, no lost connection"
 
+_SHOWS = 8  # whose steps may be under way at the same time: one that waits for a replica must not hold up the others
 _ACCOUNTS_WITHIN_S = 20.0
 _READY_WITHIN_S = 30.0
 _GATHERS_WITHIN_S = 120.0
@@ -59,7 +60,8 @@ async def run(options: argparse.Namespace, stop: asyncio.Event) -> int:  # noqa:
     async with Person(options.url, accounts.host) as host:
         await host.create_stream(stream, "Rolling drain")
         await host.start_stream(stream)
-        show = Show(host, stream, await product_of(host, options.product))
+        product = await product_of(host, options.product)
+        shows = [Show(host, stream, product) for _ in range(_SHOWS)]
         crew = Crew(
             options.url,
             stream,
@@ -71,7 +73,7 @@ async def run(options: argparse.Namespace, stop: asyncio.Event) -> int:  # noqa:
         async with crew:
             await crew.gathered(_GATHERS_WITHIN_S)
             enough, began = asyncio.Event(), monotonic()
-            showing = asyncio.create_task(show.go_on(options.rate, enough), name="the host")
+            showing = asyncio.create_task(go_on(shows, options.rate, enough), name="the host")
             try:
                 took_s = [await _restart(pid, url) for pid, url in options.replica]
             finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from time import monotonic
 
 from httpx import TransportError
@@ -40,15 +41,6 @@ class Show:
                     raise
             await asyncio.sleep(_RETRY_S)
 
-    async def go_on(self, events_per_s: float, enough: asyncio.Event) -> int:
-        """Steps at fixed times until it is enough; how many were made. A late one does not make the next ones late."""
-        began, made = monotonic(), 0
-        while not enough.is_set() and made < EVENTS_MAX:
-            await asyncio.sleep(max(0.0, began + made / events_per_s - monotonic()))
-            await self.step()
-            made += 1
-        return made
-
     async def _command(self) -> None:
         if self._drop is None:
             product = self._product
@@ -67,6 +59,28 @@ class Show:
         else:
             await self._host.close_drop(self._drop)
             self._drop = None
+
+
+async def go_on(shows: Sequence[Show], events_per_s: float, enough: asyncio.Event) -> int:
+    """Steps at fixed times, the shows in turn, until it is enough; how many were made.
+
+    A step that is late, because a replica leaves, holds up its own show only.
+    """
+    began, made = monotonic(), 0
+    free: asyncio.Queue[Show] = asyncio.Queue()
+    for show in shows:
+        free.put_nowait(show)
+
+    async def step(show: Show) -> None:
+        await show.step()
+        free.put_nowait(show)
+
+    async with asyncio.TaskGroup() as steps:
+        while not enough.is_set() and made < EVENTS_MAX:
+            await asyncio.sleep(max(0.0, began + made / events_per_s - monotonic()))
+            steps.create_task(step(await free.get()))
+            made += 1
+    return made
 
 
 async def product_of(host: Person, sku: str) -> Product:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import BigInteger, ColumnElement, event, func, literal, select
+from sqlalchemy import ColumnElement, event, literal_column, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -28,6 +27,9 @@ _AGAIN = frozenset({1213, 1205, 1020, 3572})
 
 _CHECK_VIOLATED = frozenset({3819, 4025})  # MySQL, MariaDB: drivers call it an operational error
 
+_MYSQL_CLOCK = "UTC_TIMESTAMP(6)"
+_SQLITE_CLOCK = "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
+
 
 class Database:
     """Connections to one database, handed out for one unit of work at a time.
@@ -39,6 +41,7 @@ class Database:
     def __init__(self, engine: AsyncEngine, *, deadline_s: float) -> None:
         self.engine = engine
         self.is_sqlite = engine.dialect.name == "sqlite"
+        self.clock_sql = _SQLITE_CLOCK if self.is_sqlite else _MYSQL_CLOCK
         self._deadline_s = deadline_s
 
     @asynccontextmanager
@@ -80,9 +83,7 @@ class Database:
 
     def clock(self) -> ColumnElement[int]:
         """The database's clock in ms, as a column: it decides when a drop opens and closes, whichever replica asks."""
-        if self.is_sqlite:
-            return literal(time.time_ns() // 1_000_000, BigInteger)
-        return func.utc_timestamp(6, type_=Ms)
+        return literal_column(self.clock_sql, Ms)
 
     async def now_ms(self, connection: AsyncConnection) -> int:
         """What the clock says."""

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import RowMapping, TextClause, case, select, text, update
+from sqlalchemy import RowMapping, TextClause, bindparam, case, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.drop import DropStatus, StockLine
@@ -16,7 +16,7 @@ from server.domain.order import Order, OrderRequest, OrderStatus, Receipt
 from server.domain.stock import Decision, Offer, decide
 from server.store import events
 from server.store.engine import Database
-from server.store.rows import drops_of, lock_stock
+from server.store.rows import drops_of
 from server.store.tables import datetime_of, drop_stock, drops, orders, streams
 
 HISTORY_PAGE_MAX = 100
@@ -27,10 +27,10 @@ class _Sql:
     """The statements that take a whole batch as one JSON parameter, in one dialect.
 
     `known` gives the orders these viewers have under these refs and, as rows without an id, how many units of the drop
-    each of them has: one round trip, for each is time that every receipt waits.
+    each of them has.
     """
 
-    known: TextClause
+    known: str
     insert: TextClause
 
 
@@ -45,7 +45,7 @@ _BUYERS = (
     f" ref VARCHAR(64) {_ASCII} PATH '$[1]')) b"
 )
 _MYSQL = _Sql(
-    known=text(
+    known=(
         f"SELECT o.* FROM {_BUYERS} JOIN orders o ON o.viewer_id = b.viewer AND o.ref = b.ref"  # noqa: S608
         f" UNION ALL SELECT {_UNITS} FROM (SELECT DISTINCT b.viewer FROM {_BUYERS}) v"
         " JOIN orders o ON o.drop_id = :drop AND o.viewer_id = v.viewer GROUP BY o.viewer_id"
@@ -59,7 +59,7 @@ _MYSQL = _Sql(
     ),
 )
 _SQLITE = _Sql(
-    known=text(
+    known=(
         "SELECT o.* FROM json_each(:buyers) b JOIN orders o"  # noqa: S608
         " ON o.viewer_id = json_extract(b.value, '$[0]') AND o.ref = json_extract(b.value, '$[1]')"
         f" UNION ALL SELECT {_UNITS} FROM"
@@ -74,6 +74,22 @@ _SQLITE = _Sql(
     ),
 )
 
+# A drop with its stock; locked, it is `rows.lock_stock` and more: the stock rows first (STRAIGHT_JOIN), as everywhere.
+STOCKED_DROP = (
+    select(
+        drop_stock.c.variant_id,
+        drop_stock.c.left,
+        drop_stock.c.version,
+        drops,
+        select(streams.c.slug).where(streams.c.id == drops.c.stream_id).scalar_subquery().label("slug"),
+    )
+    .select_from(drop_stock.join(drops, drops.c.id == drop_stock.c.drop_id))
+    .where(drop_stock.c.drop_id == bindparam("drop"))
+    .order_by(drop_stock.c.variant_id)
+    .prefix_with("STRAIGHT_JOIN", dialect="mysql")
+)
+_LOCKED = STOCKED_DROP.with_for_update()
+
 
 class Orders:
     """The orders of every viewer, and the transaction that takes a batch of them."""
@@ -81,6 +97,9 @@ class Orders:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._sql = _SQLITE if database.is_sqlite else _MYSQL
+        # as a row without a viewer, the time: in the same round trip, for each is time that every receipt waits
+        clock = f" UNION ALL SELECT {', '.join(['NULL'] * 12)}, {database.clock_sql}"
+        self._known_sql = text(self._sql.known + clock).columns(*orders.c)
 
     async def commit(self, drop_id: str, batch: Sequence[OrderRequest]) -> tuple[tuple[Receipt, ...], News | None]:
         """Decides and commits a batch of orders for one drop; when this returns, it is durable.
@@ -96,59 +115,31 @@ class Orders:
     async def _decide(
         self, connection: AsyncConnection, drop_id: str, batch: Sequence[OrderRequest]
     ) -> tuple[tuple[Receipt, ...], News | None]:
-        stock = await lock_stock(connection, drop_id)
-        offer, slug, now = await self._offer(connection, drop_id, stock)
-        buyers = json.dumps([(request.viewer, request.ref) for request in batch])
-        earlier, bought = await self._known(connection, drop_id, buyers)
+        stock = (await connection.execute(_LOCKED, {"drop": drop_id})).mappings().all()
+        offer = offer_of(stock)
+        earlier, bought, now = await self._known(connection, drop_id, batch)
         decision = decide(offer, batch, earlier=earlier, bought=bought, now_ms=now)
         if offer is None or not decision.orders:
             return decision.receipts, None
         await self._insert(connection, offer, decision, now)
         lines = await self._take(connection, drop_id, stock, decision)
-        news = News(slug, stock=lines)
+        news = News(stock[0]["slug"], stock=lines)
         if decision.sold_out:
             news = replace(news, events=(await self._sold_out(connection, drop_id, offer.stream, now),))
         return decision.receipts, news
 
-    async def _offer(
-        self, connection: AsyncConnection, drop_id: str, stock: Sequence[RowMapping]
-    ) -> tuple[Offer | None, str, int]:
-        if not stock:
-            return None, "", await self._database.now_ms(connection)
-        row = (
-            (
-                await connection.execute(
-                    select(drops, streams.c.slug, self._database.clock().label("clock"))
-                    .join(streams, streams.c.id == drops.c.stream_id)
-                    .where(drops.c.id == drop_id)
-                )
-            )
-            .mappings()
-            .one()
-        )
-        offer = Offer(
-            drop=drop_id,
-            stream=row["stream_id"],
-            product=row["product_id"],
-            title=row["title"],
-            status=DropStatus(row["status"]),
-            price=row["price"],
-            currency=row["currency"],
-            limit=row["viewer_limit"],
-            opens_at=row["opens_at"],
-            closes_at=row["closes_at"],
-            left={line["variant_id"]: line["left"] for line in stock},
-        )
-        return offer, row["slug"], row["clock"]
-
     async def _known(
-        self, connection: AsyncConnection, drop_id: str, buyers: str
-    ) -> tuple[Mapping[tuple[str, str], Order], Mapping[str, int]]:
-        """The orders that are there already, by (viewer, ref), and the units of the drop each viewer has."""
-        values = {"buyers": buyers, "drop": drop_id}
-        rows = (await connection.execute(self._sql.known.columns(*orders.c), values)).mappings().all()
+        self, connection: AsyncConnection, drop_id: str, batch: Sequence[OrderRequest]
+    ) -> tuple[Mapping[tuple[str, str], Order], Mapping[str, int], int]:
+        """The orders that are there already, by (viewer, ref); the units of the drop each viewer has; the time in ms.
+
+        The time is read under the lock, so it never goes back from one batch of a drop to the next.
+        """
+        values = {"buyers": json.dumps([(request.viewer, request.ref) for request in batch]), "drop": drop_id}
+        rows = (await connection.execute(self._known_sql, values)).mappings().all()
         earlier = {(row["viewer_id"], row["ref"]): _order(row) for row in rows if row["id"] is not None}
-        return earlier, {row["viewer_id"]: int(row["quantity"]) for row in rows if row["id"] is None}
+        bought = {row["viewer_id"]: int(row["quantity"]) for row in rows if row["id"] is None and row["viewer_id"]}
+        return earlier, bought, next(row["placed_at"] for row in rows if row["viewer_id"] is None)
 
     async def _insert(self, connection: AsyncConnection, offer: Offer, decision: Decision, now: int) -> None:
         rows = [(o.id, o.viewer, o.ref, o.variant, o.quantity, o.total) for o in decision.orders]
@@ -224,4 +215,24 @@ def _order(row: RowMapping) -> Order:
         currency=row["currency"],
         status=OrderStatus(row["status"]),
         placed_at=row["placed_at"],
+    )
+
+
+def offer_of(stock: Sequence[RowMapping]) -> Offer | None:
+    """Rows of `STOCKED_DROP` as what `decide` needs; None when there are none."""
+    if not stock:
+        return None
+    row = stock[0]
+    return Offer(
+        drop=row["id"],
+        stream=row["stream_id"],
+        product=row["product_id"],
+        title=row["title"],
+        status=DropStatus(row["status"]),
+        price=row["price"],
+        currency=row["currency"],
+        limit=row["viewer_limit"],
+        opens_at=row["opens_at"],
+        closes_at=row["closes_at"],
+        left={line["variant_id"]: line["left"] for line in stock},
     )

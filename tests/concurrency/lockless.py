@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.news import News
 from server.domain.order import Order, OrderRequest, Receipt
-from server.domain.stock import decide
+from server.domain.stock import Offer, decide
 from server.store.engine import Database
-from server.store.orders import Orders
+from server.store.orders import STOCKED_DROP, Orders, offer_of
 from server.store.tables import drop_stock
 
 WITHIN_S = 4.0  # below a unit of work's deadline
@@ -33,7 +33,8 @@ class LockFreeOrders(Orders):
         self, connection: AsyncConnection, drop_id: str, batch: Sequence[OrderRequest]
     ) -> tuple[tuple[Receipt, ...], News | None]:
         stock = (await connection.execute(select(drop_stock).where(drop_stock.c.drop_id == drop_id))).mappings().all()
-        offer, _, now = await self._offer(connection, drop_id, stock)
+        offer = await self._offer_as_seen(connection, drop_id)
+        now = await self._database.now_ms(connection)
         decision = decide(offer, batch, earlier={}, bought={}, now_ms=now)
         await asyncio.wait_for(self._in_between(), WITHIN_S)
         if offer is None or not decision.orders:
@@ -54,6 +55,10 @@ class LockFreeOrders(Orders):
             )
         return decision.receipts, None
 
+    @staticmethod
+    async def _offer_as_seen(connection: AsyncConnection, drop_id: str) -> Offer | None:
+        return offer_of((await connection.execute(STOCKED_DROP, {"drop": drop_id})).mappings().all())
+
 
 class MeetingOrders(Orders):
     """The real store; two of them wait for each other between looking for earlier orders and inserting their own."""
@@ -63,9 +68,9 @@ class MeetingOrders(Orders):
         self._have_looked: asyncio.Barrier | None = have_looked
 
     async def _known(
-        self, connection: AsyncConnection, drop_id: str, buyers: str
-    ) -> tuple[Mapping[tuple[str, str], Order], Mapping[str, int]]:
-        known = await super()._known(connection, drop_id, buyers)
+        self, connection: AsyncConnection, drop_id: str, batch: Sequence[OrderRequest]
+    ) -> tuple[Mapping[tuple[str, str], Order], Mapping[str, int], int]:
+        known = await super()._known(connection, drop_id, batch)
         if self._have_looked is not None:
             meeting, self._have_looked = self._have_looked, None  # once: the next try must not wait again
             await asyncio.wait_for(meeting.wait(), WITHIN_S)
@@ -81,8 +86,8 @@ class PausedOrders(Orders):
         self.go_on = asyncio.Event()
 
     async def _known(
-        self, connection: AsyncConnection, drop_id: str, buyers: str
-    ) -> tuple[Mapping[tuple[str, str], Order], Mapping[str, int]]:
+        self, connection: AsyncConnection, drop_id: str, batch: Sequence[OrderRequest]
+    ) -> tuple[Mapping[tuple[str, str], Order], Mapping[str, int], int]:
         self.holding.set()
         await asyncio.wait_for(self.go_on.wait(), WITHIN_S)
-        return await super()._known(connection, drop_id, buyers)
+        return await super()._known(connection, drop_id, batch)

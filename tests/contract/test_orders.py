@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import BigInteger, event, literal
+from sqlalchemy import event, select
 from sqlalchemy.exc import IntegrityError
 
 from server.domain.drop import DropStatus, StockLine
@@ -18,6 +18,8 @@ from server.domain.ids import new_id
 from server.domain.order import Accepted, OrderRequest, Receipt, Rejected
 from server.protocol import codec, frames
 from server.store.engine import Database, open_database
+from server.store.orders import Orders
+from server.store.tables import datetime_of, streams
 from tests.contract.shops import Shop
 from tests.services.mariadb import MariaDB
 
@@ -67,6 +69,15 @@ async def test_an_accepted_order_is_in_the_database_for_everybody(shop: Shop, an
     assert [(v.left, v.version) for v in (await shop.drop(drop)).variants] == [(5, 1), (5, 2)]
     assert shop.told[shop.stream][-1].stock == (StockLine(drop.id, drop.variants[1].id, 5, 2),)
     assert await shop.violations() == []
+
+
+async def test_orders_do_not_wait_for_their_streams_row(shop: Shop, database: Database) -> None:
+    if database.is_sqlite:
+        return  # one writer at a time
+    drop = await shop.open_drop(5)
+    async with database.transaction() as connection:  # as another drop's event does, until its COMMIT
+        await connection.execute(select(streams).with_for_update())
+        assert reasons((await shop.order(drop),)) == ["accepted"]
 
 
 async def test_an_accepted_order_survives_a_server_killed_the_moment_after(
@@ -178,13 +189,18 @@ async def test_a_drop_sells_only_while_it_is_open(shop: Shop) -> None:
 async def test_the_databases_clock_opens_and_closes_the_window(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1_767_225_600_000
 
-    monkeypatch.setattr(shop.database, "clock", lambda: literal(now, BigInteger))
+    def let_it_be(ms: int) -> None:
+        at = f"'{datetime_of(ms)}'"
+        monkeypatch.setattr(shop.database, "clock_sql", at if shop.database.is_sqlite else f"CAST({at} AS DATETIME(6))")
+
+    let_it_be(now)
     drop = await shop.scheduled(9, limit=9, closes_at=now + 1_000)
     await shop.drops.open(shop.host, drop.id)
     seen = []
     for at in (now - 1, now, now + 999, now + 1_000):
-        now = at
-        seen += reasons((await shop.order(drop),))
+        let_it_be(at)
+        receipts, _ = await Orders(shop.database).commit(drop.id, [shop.wish(drop)])
+        seen += reasons(receipts)
     assert seen == ["not_open", "accepted", "accepted", "drop_closed"]
 
 
