@@ -52,7 +52,7 @@ from server.web.security import BODY_MAX_BYTES, Guard, Origins
 
 log = logging.getLogger(__name__)
 
-_REDIS_CONNECTIONS = 16
+_REDIS_CONNECTIONS = 4
 CLIENT_DIR = Path(__file__).resolve().parents[1] / "client"
 
 

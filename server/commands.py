@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 
 from server.accounts.door import Door, new_ticket
@@ -69,7 +70,7 @@ async def mint_tickets(settings: Settings, *, stream: str, viewers: int, ttl_s: 
         for start in range(0, viewers, _TICKETS_AT_ONCE):
             made = await users.create_nameless(min(_TICKETS_AT_ONCE, viewers - start))
             tickets = [new_ticket(user, stream) for user in made]
-            await keep.put_many({key: value for _, key, value in tickets}, ttl_s)
+            await asyncio.gather(*(keep.put(key, value, ttl_s) for _, key, value in tickets))
             sys.stdout.writelines(ticket + "\n" for ticket, _, _ in tickets)
     return 0
 

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections import OrderedDict
-from collections.abc import Callable
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from server import tasks
 from server.domain.errors import Unavailable
 
 MEMORY_MAX = 100_000
 """Values the process keeps. When full, the one touched longest ago is forgotten: its owner signs in again."""
 
+WAITING_MAX = 50_000
+"""Questions that wait for Redis on one replica: more than it can hold sockets."""
+
+_TOGETHER_MAX = 500
 _PREFIX = "dropcast:"
+
+_Question = tuple[tuple[str | int, ...], "asyncio.Future[Any]"]
 
 
 class MemoryKeep:
@@ -50,52 +59,69 @@ class MemoryKeep:
 
 
 class RedisKeep:
-    """For many replicas."""
+    """For many replicas. Questions that come while others are on their way go together, in one round trip.
+
+    After a replica died thousands of viewers come back at once, each with a ticket or a session: one by one, each costs
+    five times as much and they wait for each other's connections. At most `WAITING_MAX` wait; a further one is refused.
+    """
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self._waiting: deque[_Question] = deque()
+        self._asking: asyncio.Task[None] | None = None
 
     async def put(self, key: str, value: str, ttl_s: int) -> None:
         """Keeps a value for so long. Raises `Unavailable`."""
-        try:
-            await self._redis.set(_PREFIX + key, value, ex=ttl_s)
-        except (RedisError, OSError, TimeoutError) as error:
-            raise _gone(error) from error
-
-    async def put_many(self, values: dict[str, str], ttl_s: int) -> None:
-        """Keeps many values for so long, in one round trip. Raises `Unavailable`."""
-        try:
-            async with self._redis.pipeline(transaction=False) as pipeline:
-                for key, value in values.items():
-                    pipeline.set(_PREFIX + key, value, ex=ttl_s)
-                await pipeline.execute()
-        except (RedisError, OSError, TimeoutError) as error:
-            raise _gone(error) from error
+        await self._ask("SET", _PREFIX + key, value, "EX", ttl_s)
 
     async def get(self, key: str, ttl_s: int) -> str | None:
         """A value, kept for so long again. Raises `Unavailable`."""
-        try:
-            return _text(await self._redis.getex(_PREFIX + key, ex=ttl_s))
-        except (RedisError, OSError, TimeoutError) as error:
-            raise _gone(error) from error
+        return _text(await self._ask("GETEX", _PREFIX + key, "EX", ttl_s))
 
     async def take(self, key: str) -> str | None:
-        """A value, given out once. Raises `Unavailable`."""
-        try:
-            return _text(await self._redis.getdel(_PREFIX + key))
-        except (RedisError, OSError, TimeoutError) as error:
-            raise _gone(error) from error
+        """A value, given out once. Cancelled, it may be gone all the same. Raises `Unavailable`."""
+        return _text(await self._ask("GETDEL", _PREFIX + key))
 
     async def drop(self, key: str) -> None:
         """Forgets a value. Raises `Unavailable`."""
+        await self._ask("DEL", _PREFIX + key)
+
+    async def _ask(self, *command: str | int) -> Any:
+        if len(self._waiting) >= WAITING_MAX:
+            raise Unavailable("too many are waiting for Redis")
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting.append((command, answer))
+        if self._asking is None:
+            self._asking = tasks.start(self._ask_all(), "keep", may_end=True)
+        return await answer
+
+    async def _ask_all(self) -> None:
+        questions: list[_Question] = []
         try:
-            await self._redis.delete(_PREFIX + key)
+            while self._waiting:
+                questions = [self._waiting.popleft() for _ in range(min(len(self._waiting), _TOGETHER_MAX))]
+                answers = await self._answers([command for command, _ in questions])
+                for (_, waiting), answer in zip(questions, answers, strict=True):
+                    if waiting.done():  # who asked has left
+                        continue
+                    if isinstance(answer, Exception):
+                        waiting.set_exception(Unavailable(f"Redis does not answer: {answer}"))
+                    else:
+                        waiting.set_result(answer)
+        finally:
+            self._asking = None  # no await since nobody was seen waiting
+            for _, waiting in [*questions, *self._waiting]:  # after a bug: nobody may wait for ever
+                waiting.cancel()
+            self._waiting.clear()
+
+    async def _answers(self, commands: Sequence[tuple[str | int, ...]]) -> Sequence[Any]:
+        try:
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for command in commands:
+                    pipeline.execute_command(*command)
+                return await pipeline.execute(raise_on_error=False)
         except (RedisError, OSError, TimeoutError) as error:
-            raise _gone(error) from error
-
-
-def _gone(error: Exception) -> Unavailable:
-    return Unavailable(f"Redis does not answer: {error}")
+            return [error] * len(commands)
 
 
 def _text(value: bytes | str | None) -> str | None:

@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis as RedisClient
 
+from server.accounts import keep as keep_module
 from server.accounts.keep import MemoryKeep, RedisKeep
 from server.app import redis_client
 from server.domain.errors import Unavailable
@@ -65,11 +66,40 @@ async def test_a_value_expires(keep: Keep) -> None:
 
 async def test_redis_keeps_with_a_time_to_live_and_looking_renews_it(redis: RedisClient) -> None:
     keep = RedisKeep(redis)
-    await keep.put_many({"a": "1", "b": "2"}, 10)
+    await keep.put("a", "1", 10)
+    await keep.put("b", "2", 10)
     assert 9 <= await redis.ttl("dropcast:a") <= 10
     assert await keep.get("a", 100) == "1"
     assert 99 <= await redis.ttl("dropcast:a") <= 100
     assert await keep.take("b") == "2"
+
+
+async def test_a_crowd_that_asks_at_once_shares_a_connection_and_each_gets_its_own_answer(redis: RedisClient) -> None:
+    keep = RedisKeep(redis)
+    await asyncio.gather(*(keep.put(f"t{n}", str(n), 10) for n in range(1_500)))
+    before = (await redis.info("stats"))["total_connections_received"]
+    leaving = asyncio.create_task(keep.take("t0"))
+    asking = [asyncio.create_task(keep.take(f"t{n}")) for n in range(1, 1_500)]
+    await asyncio.sleep(0)
+    leaving.cancel()
+    assert await asyncio.gather(*asking) == [str(n) for n in range(1, 1_500)]
+    assert (await redis.info("stats"))["total_connections_received"] == before
+    assert await keep.take("t1") is None
+
+
+async def test_one_wrong_answer_is_its_askers_alone(redis: RedisClient) -> None:
+    keep = RedisKeep(redis)
+    await redis.lpush("dropcast:list", "x")
+    await keep.put("a", "1", 10)
+    wrong, right = await asyncio.gather(keep.get("list", 10), keep.get("a", 10), return_exceptions=True)
+    assert (type(wrong), right) == (Unavailable, "1")
+
+
+async def test_more_than_may_wait_are_refused_at_once(redis: RedisClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keep_module, "WAITING_MAX", 3)
+    keep = RedisKeep(redis)
+    ends = await asyncio.gather(*(keep.put(f"k{n}", "1", 10) for n in range(5)), return_exceptions=True)
+    assert [type(end) for end in ends] == [type(None)] * 3 + [Unavailable] * 2
 
 
 async def test_redis_gone_or_standing_still_is_unavailable_within_two_seconds(
@@ -79,7 +109,6 @@ async def test_redis_gone_or_standing_still_is_unavailable_within_two_seconds(
     await keep.put("a", "1", 10)
     calls = [
         lambda: keep.put("a", "1", 1),
-        lambda: keep.put_many({"a": "1"}, 1),
         lambda: keep.get("a", 1),
         lambda: keep.take("a"),
         lambda: keep.drop("a"),
