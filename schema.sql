@@ -167,8 +167,8 @@ CREATE TABLE orders (
   PRIMARY KEY (id),
   -- law 1: one order per viewer and ref, whichever replica it reaches; serves the question "did I buy this?"
   UNIQUE KEY orders_viewer_ref (viewer_id, ref),
-  -- serves the per-viewer limit inside the committing transaction, and `verify`
-  KEY orders_drop_viewer (drop_id, viewer_id),
+  -- serves the per-viewer limit inside the committing transaction, from the key alone, and `verify`
+  KEY orders_drop_viewer (drop_id, viewer_id, quantity),
   -- serves a viewer's own orders, newest first
   KEY orders_viewer (viewer_id, id),
   -- refused orders are not stored: their receipt is the answer

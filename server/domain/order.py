@@ -1,9 +1,10 @@
-"""Orders and receipts."""
+"""Orders and receipts. Structs, for one of each is made per order of a rush: a dataclass takes five times as long."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from server.domain.errors import Reason
 
@@ -17,8 +18,7 @@ class OrderStatus(StrEnum):
     ACCEPTED = "accepted"
 
 
-@dataclass(frozen=True, slots=True)
-class OrderRequest:
+class OrderRequest(Struct, frozen=True):
     """One viewer's wish. `order` is the id the order gets if it is accepted; `ref` is the viewer's own word for it."""
 
     order: str
@@ -29,8 +29,7 @@ class OrderRequest:
     quantity: int
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(Struct, frozen=True):
     """An accepted order: a row in the database. `total` in minor units, `placed_at` in ms since the epoch."""
 
     id: str
@@ -48,8 +47,7 @@ class Order:
     placed_at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(Struct, frozen=True):
     """The answer to an order that is in the database."""
 
     ref: str
@@ -59,8 +57,7 @@ class Accepted:
     currency: str
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(Struct, frozen=True):
     """The answer to an order that is not."""
 
     ref: str

@@ -6,10 +6,16 @@ from functools import cache
 
 from websockets.frames import Close, Frame, Opcode
 
+_SHORT = 126  # the lengths that stand in the second byte (RFC 6455, section 5.2)
+_FINAL_TEXT = 0x81
+
 
 def text_frame(text: str) -> bytes:
     """A text message from server to client: one frame, unmasked, uncompressed."""
-    return Frame(Opcode.TEXT, text.encode()).serialize(mask=False)
+    data = text.encode()
+    if len(data) < _SHORT:  # every receipt
+        return bytes((_FINAL_TEXT, len(data))) + data
+    return Frame(Opcode.TEXT, data).serialize(mask=False)
 
 
 @cache

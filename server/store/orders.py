@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import msgspec
 from sqlalchemy import RowMapping, TextClause, bindparam, case, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -38,17 +38,18 @@ _COLUMNS = "id, viewer_id, ref, stream_id, drop_id, product_id, variant_id, titl
 _UNITS = (
     "NULL, o.viewer_id, NULL, NULL, NULL, NULL, NULL, NULL, CAST(SUM(o.quantity) AS SIGNED), NULL, NULL, NULL, NULL"
 )
+_KNOWN = (
+    "SELECT o.* FROM b JOIN orders o ON o.viewer_id = b.viewer AND o.ref = b.ref"  # noqa: S608
+    f" UNION ALL SELECT {_UNITS} FROM (SELECT DISTINCT viewer FROM b) v"
+    " JOIN orders o ON o.drop_id = :drop AND o.viewer_id = v.viewer GROUP BY o.viewer_id"
+)
 # JSON strings are utf8mb4: without the column's own collation the join could not use the index
 _ASCII = "CHARACTER SET ascii COLLATE ascii_bin"
-_BUYERS = (
-    f"JSON_TABLE(:buyers, '$[*]' COLUMNS (viewer CHAR(32) {_ASCII} PATH '$[0]',"
-    f" ref VARCHAR(64) {_ASCII} PATH '$[1]')) b"
-)
 _MYSQL = _Sql(
     known=(
-        f"SELECT o.* FROM {_BUYERS} JOIN orders o ON o.viewer_id = b.viewer AND o.ref = b.ref"  # noqa: S608
-        f" UNION ALL SELECT {_UNITS} FROM (SELECT DISTINCT b.viewer FROM {_BUYERS}) v"
-        " JOIN orders o ON o.drop_id = :drop AND o.viewer_id = v.viewer GROUP BY o.viewer_id"
+        f"WITH b AS (SELECT viewer, ref FROM JSON_TABLE(:buyers, '$[*]' COLUMNS (viewer CHAR(32) {_ASCII} PATH '$[0]',"  # noqa: S608
+        f" ref VARCHAR(64) {_ASCII} PATH '$[1]')) t)"
+        f" {_KNOWN}"
     ),
     insert=text(
         f"INSERT INTO orders ({_COLUMNS}, placed_at)"  # noqa: S608
@@ -60,11 +61,8 @@ _MYSQL = _Sql(
 )
 _SQLITE = _Sql(
     known=(
-        "SELECT o.* FROM json_each(:buyers) b JOIN orders o"  # noqa: S608
-        " ON o.viewer_id = json_extract(b.value, '$[0]') AND o.ref = json_extract(b.value, '$[1]')"
-        f" UNION ALL SELECT {_UNITS} FROM"
-        " (SELECT DISTINCT json_extract(b.value, '$[0]') AS viewer FROM json_each(:buyers) b) v"
-        " JOIN orders o ON o.drop_id = :drop AND o.viewer_id = v.viewer GROUP BY o.viewer_id"
+        "WITH b AS (SELECT json_extract(value, '$[0]') AS viewer, json_extract(value, '$[1]') AS ref"  # noqa: S608
+        f" FROM json_each(:buyers)) {_KNOWN}"
     ),
     insert=text(
         f"INSERT INTO orders ({_COLUMNS}, placed_at)"  # noqa: S608
@@ -135,7 +133,7 @@ class Orders:
 
         The time is read under the lock, so it never goes back from one batch of a drop to the next.
         """
-        values = {"buyers": json.dumps([(request.viewer, request.ref) for request in batch]), "drop": drop_id}
+        values = {"buyers": _json([(request.viewer, request.ref) for request in batch]), "drop": drop_id}
         rows = (await connection.execute(self._known_sql, values)).mappings().all()
         earlier = {(row["viewer_id"], row["ref"]): _order(row) for row in rows if row["id"] is not None}
         bought = {row["viewer_id"]: int(row["quantity"]) for row in rows if row["id"] is None and row["viewer_id"]}
@@ -146,7 +144,7 @@ class Orders:
         await connection.execute(
             self._sql.insert,
             {
-                "orders": json.dumps(rows),
+                "orders": _json(rows),
                 "stream": offer.stream,
                 "drop": offer.drop,
                 "product": offer.product,
@@ -236,3 +234,7 @@ def offer_of(stock: Sequence[RowMapping]) -> Offer | None:
         closes_at=row["closes_at"],
         left={line["variant_id"]: line["left"] for line in stock},
     )
+
+
+def _json(rows: Sequence[tuple[str | int, ...]]) -> str:
+    return msgspec.json.encode(rows).decode()

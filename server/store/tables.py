@@ -223,7 +223,7 @@ orders = _table(
     Column("placed_at", Ms, nullable=False),
     PrimaryKeyConstraint("id"),
     UniqueConstraint("viewer_id", "ref", name="orders_viewer_ref"),
-    Index("orders_drop_viewer", "drop_id", "viewer_id"),
+    Index("orders_drop_viewer", "drop_id", "viewer_id", "quantity"),
     Index("orders_viewer", "viewer_id", "id"),
     CheckConstraint("status IN ('accepted')", name="orders_status_known"),
     CheckConstraint("quantity >= 1", name="orders_quantity_positive"),

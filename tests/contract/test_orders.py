@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
+import msgspec
 import pytest
 from sqlalchemy import event, select
 from sqlalchemy.exc import IntegrityError
@@ -168,7 +168,7 @@ async def test_the_variant_may_stay_unsaid_when_there_is_one(shop: Shop) -> None
         "accepted",
         "unknown_drop",
     ]
-    foreign = replace(shop.wish(single), variant=several.variants[0].id)
+    foreign = msgspec.structs.replace(shop.wish(single), variant=several.variants[0].id)
     assert reasons(await shop.commit(single, [foreign])) == ["unknown_drop"]
 
 
@@ -258,7 +258,7 @@ async def test_a_batch_that_fails_half_way_takes_nothing(shop: Shop) -> None:
     taken = shop.wish(drop, 2)
     await shop.commit(drop, [taken])
     before = await shop.whole()
-    poisoned = replace(shop.wish(drop, 1), order=taken.order)
+    poisoned = msgspec.structs.replace(shop.wish(drop, 1), order=taken.order)
     with pytest.raises(IntegrityError):
         await shop.commit(drop, [shop.wish(drop), poisoned])
     assert await shop.whole() == before

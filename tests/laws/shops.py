@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+import msgspec
 from hypothesis import strategies as st
 
 from server.domain.drop import DropStatus
@@ -165,7 +166,7 @@ def stories(draw: st.DrawFn) -> Story:
     wished = draw(st.lists(wishes(), min_size=4, max_size=8))
     ids = map("order-{}".format, range(10_000))
     batches = tuple(
-        Batch(NOON + later_ms, tuple(replace(wished[n], order=next(ids)) for n in numbers))
+        Batch(NOON + later_ms, tuple(msgspec.structs.replace(wished[n], order=next(ids)) for n in numbers))
         for later_ms, numbers in draw(
             st.lists(
                 st.tuples(st.integers(-2, 2), st.lists(st.integers(0, len(wished) - 1), min_size=3, max_size=10)),
@@ -174,6 +175,9 @@ def stories(draw: st.DrawFn) -> Story:
             )
         )
     )
-    asked = [replace(one, order=next(ids), drop="mug", variant=None) for one in wished[: draw(st.integers(0, 2))]]
+    asked = [
+        msgspec.structs.replace(one, order=next(ids), drop="mug", variant=None)
+        for one in wished[: draw(st.integers(0, 2))]
+    ]
     elsewhere = decide(MUG, asked, earlier={}, bought={}, now_ms=NOON).orders
     return Story(offer, elsewhere, batches)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
+import msgspec
 import pytest
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
@@ -81,11 +82,13 @@ class LifeOfADrop(RuleBasedStateMachine):
     )
     def order(self, wished, refs):
         requests = [
-            replace(wish, order=f"order-{number}", ref=wish.ref if refs == "as wished" else f"ref-{number}")
+            msgspec.structs.replace(
+                wish, order=f"order-{number}", ref=wish.ref if refs == "as wished" else f"ref-{number}"
+            )
             for wish, number in zip(wished, self.numbers, strict=False)
         ]
         if refs == "tapped twice":
-            requests += [replace(request, order=f"{request.order}-again") for request in requests]
+            requests += [msgspec.structs.replace(request, order=f"{request.order}-again") for request in requests]
         before = sum(self.offer.left.values())
         decision = self.shop.commit(requests, self.now_ms, self.decide)
         self.sold.update(decision.taken)
@@ -102,7 +105,7 @@ class LifeOfADrop(RuleBasedStateMachine):
     @rule(data=st.data())
     def come_back_with_an_old_ref(self, data):
         request, receipt = self.receipts[data.draw(st.sampled_from(sorted(self.receipts)))]
-        decision = self.shop.commit([replace(request, order="never")], self.now_ms, self.decide)
+        decision = self.shop.commit([msgspec.structs.replace(request, order="never")], self.now_ms, self.decide)
         assert decision.receipts == (receipt,)
         assert not decision.taken
 
