@@ -166,8 +166,8 @@ class Buyer:
     async def _asked(self, client: LiveClient, ref: str, drop: str, quantity: int) -> bool:
         """Asks, now and then with a double click; whether the answer is the last word."""
         clicks = 2 if self.chance.random() < 0.1 else 1
+        self.asks += 1
         for _ in range(clicks):
-            self.asks += 1
             await client.order(drop, quantity, ref)
         receipts = [await client.expect_receipt(ref, ANSWER_WITHIN_S) for _ in range(clicks)]
         answered = [self._told(receipt, quantity) for receipt in receipts]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
-from tests.journeys.conftest import Premises, Shop, furnish, opened
+from tests.journeys.conftest import Premises, furnish
 from tests.services.mariadb import MariaDB
 from tests.services.nginx import Nginx
 from tests.services.process import Service
@@ -36,10 +36,10 @@ class Fragile:
     parts: dict[str, Service]
 
 
-@pytest.fixture(scope="module")
-def fragile() -> Iterator[Fragile]:
-    """One shop for all rounds: each finds what the one before left behind. MariaDB is as durable as production's."""
-    with MariaDB() as mariadb, Redis() as redis:
+@contextmanager
+def standing(*, durable: bool) -> Iterator[Fragile]:
+    """A running shop; without `durable`, its MariaDB answers a COMMIT before it writes it down."""
+    with MariaDB(durable=durable) as mariadb, Redis() as redis:
         settings = {
             **shared_settings(mariadb.url(mariadb.create_database()), redis.fresh_url()),
             "DROPCAST_TICK_MS": "1000",
@@ -51,12 +51,24 @@ def fragile() -> Iterator[Fragile]:
             yield Fragile(Premises(settings, [first, second], nginx), parts)
 
 
-@pytest_asyncio.fixture
-async def fragile_shop(fragile: Fragile, artifacts: Path) -> AsyncIterator[Shop]:
-    """The shop, whole again whatever the round before did to it; the logs are kept."""
+@pytest.fixture(scope="module")
+def _shared_fragile() -> Iterator[Fragile]:
+    with standing(durable=True) as fragile:
+        yield fragile
+
+
+@pytest.fixture
+def fragile(_shared_fragile: Fragile, artifacts: Path) -> Iterator[Fragile]:
+    """One shop for all rounds, as durable as production's, and whole again after each; the logs are kept."""
     for name in ("mariadb", "redis", "replica-0", "replica-1"):
-        await asyncio.to_thread(fragile.parts[name].ensure)
-    async with opened(fragile.premises) as shop:
-        yield shop
-    for name, part in fragile.parts.items():
+        _shared_fragile.parts[name].ensure()
+    yield _shared_fragile
+    for name, part in _shared_fragile.parts.items():
         (artifacts / f"{name}.log").write_text(part.log_text(), encoding="utf-8")
+
+
+@pytest.fixture
+def forgetful() -> Iterator[Fragile]:
+    """A shop whose MariaDB loses the last second when it is killed."""
+    with standing(durable=False) as fragile:
+        yield fragile

@@ -30,7 +30,7 @@ def drawn(seed: int, replicas: int) -> list[Kill]:
     chance.shuffle(victims)
     victims += [chance.choice([*(f"replica-{n}" for n in range(replicas)), "mariadb", "redis"]) for _ in range(2)]
     return [
-        Kill(victim, chance.randint(40, 120), chance.uniform(0, 0.2), chance.choice([0.0, chance.uniform(0.1, 1.5)]))
+        Kill(victim, chance.randint(30, 90), chance.uniform(0, 0.2), chance.choice([0.0, chance.uniform(0.1, 1.5)]))
         for victim in victims
     ]
 
@@ -68,4 +68,4 @@ async def carry_out(kills: list[Kill], parts: Mapping[str, Service], progress: P
         await asyncio.sleep(kill.down_s)
         await asyncio.to_thread(parts[kill.victim].start)
         since = f"{kill.victim} came back"
-    await progress.further(100, since)
+    await progress.further(60, since)
