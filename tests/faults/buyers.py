@@ -22,8 +22,8 @@ from tests.faults.audit import History, Told
 from tests.faults.kills import Progress
 from tests.journeys.conftest import PASSWORD
 
-ANSWER_WITHIN_S = 25.0
-"""Longest wait for a receipt before the socket is given up: above what a replica may hold an order without database."""
+ANSWER_WITHIN_S = 40.0
+"""An order on a socket that stays open has its receipt by then, or the round has failed: above any deadline inside."""
 
 AGAIN_S = (0.05, 0.25)
 ASKED_AT_ONCE = 16
@@ -82,7 +82,7 @@ def is_temporary(error: BaseException) -> bool:
         case ApiError():
             return error.status in (401, 403, 429, 502, 503)
         case AssertionError():
-            return str(error).startswith(("no welcome within", "no receipt of"))
+            return str(error).startswith("no welcome within")
     return isinstance(error, OSError | EOFError | ConnectionClosed | InvalidHandshake | Unavailable | httpx.HTTPError)
 
 
@@ -142,7 +142,7 @@ class Buyer:
             finally:
                 await self._left(client)
 
-    async def confirm(self, seq: int, within_s: float = 30.0) -> None:
+    async def confirm(self, seq: int, within_s: float = 60.0) -> None:
         """Asks again for everything that was accepted, and follows the stream to its last event."""
         async with asyncio.timeout(within_s):
             client = await self._joined()
