@@ -12,6 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 help:
 	@echo 'make run     the shop on http://127.0.0.1:$(PORT), with a demo stream (PORT=... changes the port)'
 	@echo 'make test    everything: check, then all tests; installs what they need'
+	@echo 'make faults  20 rounds of random kills under load (ROUNDS=..., SEED=... for the same ones again)'
 	@echo 'make check   format, lint, types, and who may import whom'
 	@echo 'make venv    .venv with the locked dependencies and .venv/bin/dropcast'
 	@echo 'make lock    both lock files again, from pyproject.toml'
@@ -28,6 +29,13 @@ test: check programs
 	@set -- $$(find tests/browser_unit -name '*.test.js' -o -name '*.test.mjs' | sort) && \
 	if [ $$# -eq 0 ]; then echo 'error: no *.test.js in tests/browser_unit' >&2; exit 1; fi; \
 	echo "node --test ($$# files)"; exec node --test "$$@"
+
+# `make test` plays two of these rounds. The seed of each is printed; with SEED= its kills and wishes come again.
+ROUNDS ?= 20
+
+.PHONY: faults
+faults: .venv/.stamp-dev programs
+	$(BIN)/pytest -q -s tests/faults --fault-rounds $(ROUNDS) $(if $(SEED),--fault-seed $(SEED))
 
 .PHONY: check
 check: .venv/.stamp-dev

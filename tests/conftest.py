@@ -20,6 +20,12 @@ from tests.services.replica import Replica, shared_settings
 _ARTIFACTS = Path(__file__).resolve().parents[1] / "test-artifacts"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How tests/faults is run; here, because options must be known before that folder is looked at."""
+    parser.addoption("--fault-seed", type=int, default=None, help="the first round's seed (default: any)")
+    parser.addoption("--fault-rounds", type=int, default=2, help="rounds of random kills, each with the next seed")
+
+
 def pytest_sessionstart(session: pytest.Session) -> None:
     """A program that is missing stops the run at once: a test that was skipped would prove nothing."""
     try:

@@ -33,8 +33,8 @@ class Database:
 class MariaDB(Service):
     """Starts in about 0.2 s, after 1 s of `mariadb-install-db` the first time.
 
-    `durable=False` leaves flushing to the operating system: faster, and still safe against `kill`, but no longer
-    what production runs. `options` are further ones of mariadbd, for example `["--log-bin"]`.
+    `durable=False` writes the log once a second: faster, but `kill` costs what was committed since. `options` are
+    further ones of mariadbd, for example `["--log-bin"]`.
     """
 
     name = "mariadb"
