@@ -20,6 +20,7 @@ from server.domain.errors import Unavailable
 from server.domain.events import DropEvent, Event, EventKind, StreamEvent
 from server.domain.stream import StreamState
 from server.domain.views import Stream, StreamStatus
+from server.live.courier import Courier
 from server.live.room import Room
 from server.live.stream import LiveStream
 from server.protocol import codec
@@ -186,8 +187,10 @@ class Clock:
         return self.ms
 
 
-async def live(log: MemoryLog, clock: Clock | None = None) -> LiveStream:
+async def live(log: MemoryLog, clock: Clock | None = None, courier: Courier | None = None) -> LiveStream:
     """A stream loaded from the log."""
-    stream = LiveStream(SLUG, Room(AtOnce()), log, replica="here", epoch=EPOCH, tick_ms=15_000, now_ms=clock or Clock())
+    courier = courier or Courier(MemoryBell(), "here")
+    clock = clock or Clock()
+    stream = LiveStream(SLUG, Room(AtOnce()), log, courier, replica="here", epoch=EPOCH, tick_ms=15_000, now_ms=clock)
     assert await stream.load()
     return stream

@@ -1,5 +1,7 @@
 """A viewer's socket after hello: orders, receipts, faults and the end."""
 
+# ruff: noqa: ARG002  a port is implemented whole, and a test needs but some of its arguments
+
 from __future__ import annotations
 
 import asyncio
@@ -10,6 +12,7 @@ import pytest
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Protocol, Side
 
+from server.domain.drop import Drop
 from server.domain.errors import Reason
 from server.domain.order import Accepted, Receipt, Rejected
 from server.domain.user import User
@@ -62,7 +65,9 @@ class Till:
     def __init__(self) -> None:
         self.taken: list[tuple[User | None, frames.PlaceOrder, asyncio.Future[Receipt]]] = []
 
-    def place(self, viewer: User | None, order: frames.PlaceOrder) -> asyncio.Future[Receipt]:
+    def place(
+        self, viewer: User | None, order: frames.PlaceOrder, known: Drop | None, joined_at_s: float
+    ) -> asyncio.Future[Receipt]:
         future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         self.taken.append((viewer, order, future))
         return future
@@ -72,9 +77,16 @@ class Show:
     def __init__(self) -> None:
         self.room: Room[Any] = Room()
         self.refreshed: list[object] = []
+        self.brought: list[tuple[str, Receipt, float | None]] = []
 
     def refresh(self, member: object) -> None:
         self.refreshed.append(member)
+
+    def known(self, drop_id: str) -> Drop | None:
+        return None
+
+    def bring(self, viewer: str, receipt: Receipt, asked_at_s: float | None) -> None:
+        self.brought.append((viewer, receipt, asked_at_s))
 
 
 class Scene:
