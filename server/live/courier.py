@@ -128,10 +128,10 @@ class Courier:
         now = self._now_s()
         self._kept[slug, viewer, ref] = (now + REMEMBERED_S, receipt)
         self._refs.setdefault((slug, viewer), []).append(ref)
-        metrics.UNTOLD.labels("kept").inc()
         while len(self._kept) > REMEMBERED_MAX or next(iter(self._kept.values()))[0] < now:
             self._forget(*next(iter(self._kept)))
             metrics.UNTOLD.labels("forgotten").inc()
+        metrics.REMEMBERED.set(len(self._kept))
 
     def _forget(self, slug: str, viewer: str, ref: str) -> None:
         if self._kept.pop((slug, viewer, ref), None) is None:
@@ -140,6 +140,7 @@ class Courier:
         refs.remove(ref)
         if not refs:
             del self._refs[slug, viewer]
+        metrics.REMEMBERED.set(len(self._kept))
 
     def _ring(self, slug: str, parcel: frames.Parcel) -> None:
         if len(self._rings) == RINGS_MAX:
