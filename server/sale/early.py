@@ -14,10 +14,11 @@ Who bought is complete for a question because
   of unknown outcome as a whole), and one on another replica belongs to a viewer who was there: when they move here
   their socket is younger than the list, and the list does not speak to it.
 
-What remains: a viewer with sockets on two replicas at once, who buys on one what was restocked a moment ago and asks
-for that very order on the other before the news of the restock is there (the bus's milliseconds; a second when it lost
-the message, `TRUSTED_S` whatever happens), hears `sold_out`; a moment later they get their receipt. A `ref` that was
-accepted in *another* drop would be a `conflict` and is answered `sold_out` or `drop_closed`: all of them refuse.
+What remains: a viewer with sockets on two replicas at once, or one who moved while their order was not decided, buys on
+the other replica what was restocked a moment ago, and asks for that very order here before the news of the restock is
+here (the bus's milliseconds; a second when it lost the message; `TRUSTED_S` whatever happens): they hear `sold_out`,
+and a moment later get their receipt. A `ref` that was accepted in *another* drop would be a `conflict` and is answered
+`sold_out` or `drop_closed`: all of them refuse, and nothing is bought.
 """
 
 from __future__ import annotations

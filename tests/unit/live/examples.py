@@ -141,8 +141,11 @@ class AtOnce(asyncio.AbstractEventLoop):
 class Viewer:
     """A socket that keeps what it is sent, read as a page reads it."""
 
-    def __init__(self, person: str = "ann") -> None:
+    def __init__(self, person: str = "ann", joined_at_s: float = 0.0) -> None:
         self.person = person
+        self.viewer: object = person  # not a guest
+        self.joined_at_s = joined_at_s
+        self.asked: set[str] = set()
         self.place = -1
         self.skip = 0
         self.texts: list[str] = []
@@ -157,8 +160,13 @@ class Viewer:
 
     write_bounded = write_bytes
 
-    def write(self, text: str) -> None:
-        (self.states if text.startswith('{"type":"stock"') else self.texts).append(text)
+    def write(self, text: str) -> bool:
+        if self.code is None:
+            (self.states if text.startswith('{"type":"stock"') else self.texts).append(text)
+        return self.code is None
+
+    def has_asked(self, ref: str) -> bool:
+        return ref in self.asked
 
     welcome = write
 
@@ -173,6 +181,11 @@ class Viewer:
     def seqs(self) -> list[int]:
         """The numbers of the events seen since the welcome."""
         return [frame["seq"] for frame in self.frames if frame["type"] == "event"]
+
+    @property
+    def receipts(self) -> list[str]:
+        """The refs of the receipts it got."""
+        return [frame["ref"] for frame in self.frames if frame["type"] == "receipt"]
 
     @property
     def stock(self) -> list[dict[str, Any]]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
 from server import metrics
 from server.domain.errors import Unavailable
+from server.domain.order import Accepted
 from server.live import relay as relay_module
 from server.live.courier import Courier
 from server.live.hub import Hub
@@ -17,7 +19,7 @@ from server.live.relay import Relay
 from server.live.stream import LiveStream
 from server.protocol import codec, frames
 
-from .examples import EPOCH, SLUG, MemoryBell, MemoryLog, Viewer
+from .examples import DROP, EPOCH, SLUG, MemoryBell, MemoryLog, Viewer
 
 WITHIN_S = 5.0
 
@@ -194,3 +196,23 @@ async def test_who_comes_while_a_stream_is_being_let_go_is_in_the_hub(
         viewer = viewer_of(stream)
         assert hub.everyone() == [viewer]
     await relay.close()
+
+
+async def test_a_late_receipt_reaches_every_socket_of_its_viewer_in_the_drops_stream(relay: Relay) -> None:
+    receipt = Accepted("r1", "o1", 1, 2400, "USD")
+    async with watching(relay, SLUG) as stream:
+        assert stream is not None
+        ann, bob, again = viewer_of(stream), Viewer("bob"), viewer_of(stream)
+        stream.join(bob, "session", None, None)  # type: ignore[arg-type]
+        relay.deliver(DROP.id, "ann", receipt)
+        relay.deliver("another", "ann", replace(receipt, ref="r2"))
+        assert (ann.receipts, again.receipts, bob.receipts) == (["r1"], ["r1"], [])
+
+
+async def test_a_late_receipt_waits_for_its_viewer(relay: Relay) -> None:
+    async with watching(relay, SLUG) as stream:
+        assert stream is not None
+        relay.deliver(DROP.id, "ann", Accepted("r1", "o1", 1, 2400, "USD"))
+        ann = Viewer("ann")
+        stream.join(ann, "session", frames.Viewer("ann", "Ann"), None)  # type: ignore[arg-type]
+        assert ann.receipts == ["r1"]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from server.domain.drop import Drop, DropStatus, DropVariant
 from server.domain.errors import Reason
 from server.domain.ids import IdMaker
 from server.domain.news import News
@@ -82,3 +83,14 @@ async def test_while_draining_every_new_order_is_sent_elsewhere_and_those_taken_
     assert late.result() == Rejected("r2", Reason.DRAINING)
     assert await asyncio.wait_for(taken, 5) == Rejected("r1", Reason.SOLD_OUT)
     assert [request.ref for request in book.asked] == ["r1"]
+
+
+async def test_what_is_known_to_be_over_does_not_reach_the_book(intake: Intake, book: Book) -> None:
+    order = PlaceOrder(ref="r1", drop=DROP, quantity=1)
+    known = Drop(DROP, "Hoodie", None, 1, "USD", 2, None, None, (DropVariant("v", "", 0, 3),), DropStatus.SOLD_OUT, "p")
+    assert await intake.place(ANN, order, known, 0) == Rejected("r1", Reason.SOLD_OUT)
+    assert len(book.asked) == 1  # nobody knew yet who had bought
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert intake.place(ANN, order, known, 0).result() == Rejected("r1", Reason.SOLD_OUT)
+    assert len(book.asked) == 1
