@@ -38,6 +38,7 @@ RINGS_MAX = 10_000
 BATCH_MAX = 500
 """Entries of one message, about 150 KB: a replica whose crowd is cut speaks in tens of messages, not in thousands."""
 
+_LAST_RINGS_S = 2.0  # at the end; a bus that is away must not keep a replica from leaving
 _NEWS_TAKES_S = 1.0  # from queue to ears: who joined elsewhere no longer ago than that may have come after the order
 
 
@@ -63,12 +64,17 @@ class Courier:
         self._task = tasks.start(self._run(), "courier", may_end=True)
 
     async def close(self) -> None:
-        """Rings what is left, then ends."""
+        """Rings what is left, as far as that goes within two seconds, then ends."""
         self._closing = True
         self._wake.set()
-        if self._task is not None:
-            await asyncio.wait([self._task])
-        await self._ring_all()
+        try:
+            async with asyncio.timeout(_LAST_RINGS_S):
+                if self._task is not None:
+                    await asyncio.wait([self._task])
+                await self._ring_all()
+        except TimeoutError:
+            log.warning("receipts were not rung", extra={"left": len(self._rings)})
+        await tasks.stop(self._task)
 
     def bring(
         self, slug: str, room: Room[LiveSocket], viewer: str, ref: str, receipt: str, asked_at_s: float | None
