@@ -28,6 +28,7 @@ from server.bus.redis import RedisBackend
 from server.catalog.search import Search
 from server.domain.errors import Refused, Unavailable
 from server.domain.ids import new_id
+from server.live.courier import Courier
 from server.live.drain import Drain
 from server.live.hub import Hub
 from server.live.reception import Reception
@@ -35,6 +36,7 @@ from server.live.relay import Relay
 from server.sale.announcer import Announcer
 from server.sale.committer import Committer
 from server.sale.desk import Desk
+from server.sale.early import EarlyRefusals
 from server.sale.intake import Intake
 from server.settings import Settings
 from server.store.catalog import Catalog
@@ -111,12 +113,18 @@ async def opened(settings: Settings) -> AsyncIterator[House]:
         await stack.enter_async_context(bus)
         metrics.BUS_UP.set_function(lambda: float(backend.up))
 
+        replica = new_id()
+        courier = Courier(bus, replica)
+        courier.start()
+        stack.push_async_callback(courier.close)  # after the committer: what it decides last may be untold
         announcer = Announcer(bus)
         announcer.start()
         stack.push_async_callback(announcer.close)
-        committer = Committer(orders, announcer.announce)
+        early = EarlyRefusals(orders)
+        stack.push_async_callback(early.close)
+        committer = Committer(early, announcer.announce)
         stack.push_async_callback(committer.flush)
-        intake = Intake(committer)
+        intake = Intake(committer, early)
         desk = Desk(streams, drops, announcer.announce)
 
         if settings.bus_url == "memory://":
@@ -132,7 +140,7 @@ async def opened(settings: Settings) -> AsyncIterator[House]:
         door = Door(users, keep, passwords, keys)
 
         hub = Hub()
-        relay = Relay(hub, streams, bus, replica=new_id(), epoch=epoch, tick_ms=settings.tick_ms)
+        relay = Relay(hub, streams, bus, courier, replica=replica, epoch=epoch, tick_ms=settings.tick_ms)
         await relay.start()
         stack.push_async_callback(relay.close)
         drain = Drain(hub, within_s=settings.drain_within_s, refuse_orders=intake.drain, flush_orders=committer.flush)

@@ -13,6 +13,9 @@ HEALED = Counter("dropcast_events_healed_total", "Events read from the log becau
 BUS_UP = Gauge("dropcast_bus_up", "1 while this replica hears the bus")
 RINGS_LOST = Counter("dropcast_rings_lost_total", "Messages the bus did not take")
 RECEIPTS = Counter("dropcast_receipts_total", "Receipts given", ["reason"])
+REFUSED_EARLY = Counter("dropcast_orders_refused_early_total", "Orders refused without asking the database")
+UNTOLD = Counter("dropcast_receipts_untold_total", "Receipts whose socket was gone, by what became of them", ["fate"])
+REMEMBERED = Gauge("dropcast_receipts_remembered", "Receipts that wait here for viewers to come back")
 BATCH_ORDERS = Histogram(
     "dropcast_batch_orders",
     "Orders committed in one transaction",

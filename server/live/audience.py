@@ -22,7 +22,7 @@ class Audience:
 
     __slots__ = ("_elsewhere", "_here", "_now_s", "_replica")
 
-    def __init__(self, replica: str, here: Mapping[str, int], now_s: Callable[[], float]) -> None:
+    def __init__(self, replica: str, here: Mapping[str, object], now_s: Callable[[], float]) -> None:
         self._replica = replica
         self._here = here
         self._now_s = now_s

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from server.domain.drop import StockLine
+from server.domain.drop import Drop, StockLine
 from server.domain.order import Receipt
 from server.domain.stream import StreamState
 from server.domain.user import User
@@ -65,8 +65,14 @@ class Wire(Protocol):
 class Till(Protocol):
     """Where orders are taken."""
 
-    def place(self, viewer: User | None, order: PlaceOrder) -> asyncio.Future[Receipt]:
-        """Takes an order; the receipt comes when it is decided. Cancelling the wait does not undo the order."""
+    def place(
+        self, viewer: User | None, order: PlaceOrder, known: Drop | None, joined_at_s: float
+    ) -> asyncio.Future[Receipt]:
+        """Takes an order; the receipt comes when it is decided. Cancelling the wait does not undo the order.
+
+        `known` is this replica's view of the drop, None when the stream has none of that id; `joined_at_s` is the
+        monotonic second in which the viewer's socket joined.
+        """
         ...
 
 

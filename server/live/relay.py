@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from server import metrics, tasks
 from server.domain.errors import Unavailable
+from server.domain.order import Receipt
 from server.domain.views import is_slug
+from server.live.courier import Courier
 from server.live.hub import Hub
 from server.live.ports import Doorbell, Log
 from server.live.stream import LiveStream
@@ -48,6 +49,7 @@ class Relay:
         hub: Hub,
         log_: Log,
         bus: Doorbell,
+        courier: Courier,
         *,
         replica: str,
         epoch: str,
@@ -57,6 +59,7 @@ class Relay:
         self._hub = hub
         self._log = log_
         self._bus = bus
+        self._courier = courier
         self._replica = replica
         self._epoch = epoch
         self._tick_ms = tick_ms
@@ -105,16 +108,6 @@ class Relay:
         if entry is not None and entry.stream is stream:
             self._let_go(entry)
 
-    @asynccontextmanager
-    async def watching(self, slug: str) -> AsyncIterator[LiveStream | None]:
-        """`hold` while the block runs."""
-        stream = await self.hold(slug)
-        try:
-            yield stream
-        finally:
-            if stream is not None:
-                self.release(stream)
-
     @staticmethod
     def _let_go(entry: _Open) -> None:
         entry.held -= 1
@@ -125,11 +118,23 @@ class Relay:
         entry = self._open.get(slug)
         return entry.stream.viewers if entry else 0
 
+    def deliver(self, drop_id: str, viewer_id: str, receipt: Receipt) -> None:
+        """A receipt that comes late: its order was answered `busy`, and turned out to be decided. Never waits.
+
+        Goes to every socket of this viewer in the drop's stream, or is told when they come back. When nobody follows
+        that stream here it is dropped: asking again with the same `ref` finds it.
+        """
+        for entry in self._open.values():
+            if entry.stream.known(drop_id) is not None:
+                entry.stream.bring(viewer_id, receipt, None)
+                return
+
     def _start(self, slug: str) -> _Open:
         stream = LiveStream(
             slug,
             self._hub.room(slug),
             self._log,
+            self._courier,
             replica=self._replica,
             epoch=self._epoch,
             tick_ms=self._tick_ms,

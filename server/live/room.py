@@ -80,8 +80,8 @@ class Room(Generic[M]):
         self._at = 0
         self._end = 0
         self._then: list[Callable[[], None]] = []
-        self.people: dict[str, int] = {}
-        """How many sockets each person has here; a reload, or a second tab, is not a second viewer."""
+        self.people: dict[str, tuple[M, ...]] = {}
+        """The sockets each person has here; a reload, or a second tab, is not a second viewer."""
 
     def __len__(self) -> int:
         return len(self._members) - len(self._holes) + len(self._newcomers) + len(self._slow)
@@ -91,7 +91,7 @@ class Room(Generic[M]):
 
     def add(self, member: M) -> None:
         """A viewer joins, having been told everything fanned out so far."""
-        self.people[member.person] = self.people.get(member.person, 0) + 1
+        self.people[member.person] = (*self.people.get(member.person, ()), member)
         member.skip = len(self._pending)
         self._admit(member)
 
@@ -99,9 +99,13 @@ class Room(Generic[M]):
         """A viewer leaves; one that is not here changes nothing."""
         if not self._take_out(member):
             return
-        sockets = self.people.pop(member.person) - 1
+        sockets = tuple(other for other in self.people.pop(member.person) if other is not member)
         if sockets:
             self.people[member.person] = sockets
+
+    def of(self, person: str) -> tuple[M, ...]:
+        """The sockets of one person."""
+        return self.people.get(person, ())
 
     def slow_down(self, member: M) -> None:
         """A viewer's buffer is full: from now on it gets events only."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
 from typing import Protocol as Port
@@ -24,6 +25,7 @@ from websockets.protocol import OPEN, Protocol, Side
 from websockets.streams import StreamReader
 
 from server import metrics
+from server.domain.drop import Drop
 from server.domain.errors import DropcastError, ProtocolViolation, Reason
 from server.domain.order import Receipt, Rejected
 from server.domain.user import User
@@ -55,6 +57,9 @@ OUTBOX_MAX_BYTES = 96 * 1024
 ORDERS_IN_FLIGHT_MAX = 32
 """Orders of one socket that may wait for their receipts; one more is answered `busy` at once."""
 
+ASKED_MAX = 32
+"""Refs a socket that buys remembers having asked for, those in flight among them; the oldest give way."""
+
 CLOSE_WITHIN_S = 5.0
 """From our close frame to the end of the connection; then it is cut."""
 
@@ -75,6 +80,14 @@ class Following(Port):
 
     def refresh(self, member: LiveSocket) -> None:
         """Tells one viewer the state of now."""
+        ...
+
+    def known(self, drop_id: str) -> Drop | None:
+        """One of the stream's drops, as this replica knows it."""
+        ...
+
+    def bring(self, viewer: str, receipt: Receipt, asked_at_s: float | None) -> None:
+        """Takes a receipt that could not be given to its socket."""
         ...
 
 
@@ -194,6 +207,7 @@ class LiveSocket(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_asked",
         "_closing",
         "_connections",
         "_fragments",
@@ -205,6 +219,7 @@ class LiveSocket(asyncio.Protocol):
         "_stream",
         "_till",
         "_transport",
+        "joined_at_s",
         "person",
         "place",
         "skip",
@@ -229,11 +244,13 @@ class LiveSocket(asyncio.Protocol):
         self.person = person
         self.place = -1
         self.skip = 0
+        self.joined_at_s = time.monotonic()
         self._stream = stream
         self._session = session
         self._till = till
         self._gone = gone
         self._in_flight = 0
+        self._asked: dict[str, float] | None = None
         self._outbox_max = OUTBOX_MAX_BYTES
         self._parser: Protocol | None = None
         self._fragments: bytearray | None = None
@@ -264,10 +281,12 @@ class LiveSocket(asyncio.Protocol):
         self._outbox_max = OUTBOX_MAX_BYTES + len(frame)
         self.write_bytes(frame)
 
-    def write(self, text: str) -> None:
-        """Sends a frame of this viewer's own, ahead of any fan-out. Frames after the end are dropped."""
-        if not self._over():
-            self.write_bounded(text_frame(text))
+    def write(self, text: str) -> bool:
+        """Sends a frame of this viewer's own, ahead of any fan-out. False when it was too late, or too much."""
+        if self._over():
+            return False
+        self.write_bounded(text_frame(text))
+        return not self._over()
 
     def write_bounded(self, data: bytes) -> None:
         """Writes, or closes with 4008 when too much is waiting already."""
@@ -379,7 +398,9 @@ class LiveSocket(asyncio.Protocol):
                 self.write(codec.encode_receipt(Rejected(order.ref, Reason.BUSY)))
                 return
             self._in_flight += 1
-            self._till.place(self.viewer, order).add_done_callback(self._answer)
+            self._asks_for(order.ref)
+            known = self._stream.known(order.drop)
+            self._till.place(self.viewer, order, known, self.joined_at_s).add_done_callback(self._answer)
         except ProtocolViolation as violation:
             self.fail(violation)
         except Exception:
@@ -389,8 +410,27 @@ class LiveSocket(asyncio.Protocol):
 
     def _answer(self, decided: asyncio.Future[Receipt]) -> None:
         self._in_flight -= 1
-        if not decided.cancelled():
-            self.write(codec.encode_receipt(decided.result()))
+        if decided.cancelled():
+            return
+        receipt = decided.result()
+        written = self.write(codec.encode_receipt(receipt))
+        if isinstance(receipt, Rejected) and receipt.reason.retry:
+            if self._asked is not None:  # not decided: whoever decides it later has to tell
+                self._asked.pop(receipt.ref, None)
+        elif not written and self.viewer is not None:
+            asked_at_s = (self._asked or {}).get(receipt.ref, self.joined_at_s)
+            self._stream.bring(self.viewer.id, receipt, asked_at_s)
+
+    def has_asked(self, ref: str) -> bool:
+        """Whether this socket, if it lives, asked for this order itself: its answer was given, or is on its way."""
+        return self._asked is not None and ref in self._asked and not self._over()
+
+    def _asks_for(self, ref: str) -> None:
+        if self._asked is None:
+            self._asked = {}
+        self._asked[ref] = time.monotonic()
+        if len(self._asked) > ASKED_MAX:
+            del self._asked[next(iter(self._asked))]
 
     def fail(self, violation: ProtocolViolation) -> None:
         """Says what was wrong, then closes."""

@@ -11,13 +11,15 @@ import msgspec
 
 from server import metrics
 from server.domain import stream as fold
-from server.domain.drop import StockLine, lines_of
+from server.domain.drop import Drop, StockLine, lines_of
 from server.domain.errors import Unavailable
 from server.domain.events import DropEvent, Position
+from server.domain.order import Receipt
 from server.domain.stream import StreamState
 from server.domain.timeline import MISSED_MAX, Gap, Timeline
 from server.domain.views import StreamStatus
 from server.live.audience import Audience
+from server.live.courier import Courier
 from server.live.ports import Log
 from server.live.room import Room
 from server.live.socket import LiveSocket
@@ -44,6 +46,7 @@ class LiveStream:
         slug: str,
         room: Room[LiveSocket],
         log_: Log,
+        courier: Courier,
         *,
         replica: str,
         epoch: str,
@@ -54,6 +57,7 @@ class LiveStream:
         self.room = room
         self.audience = Audience(replica, room.people, lambda: now_ms() / 1000)
         self._log = log_
+        self._courier = courier
         self._epoch = epoch
         self._tick_ms = tick_ms
         self._now_ms = now_ms
@@ -101,7 +105,7 @@ class LiveStream:
                 await self._try_to_catch_up()  # the rung event is in the log as well, committed before it was rung
 
     def hear(self, message: str) -> None:
-        """One message of the bus: an event, stock, or another replica's viewers. Raises `Gap` before a hole."""
+        """One message of the bus: event, stock, viewers or receipts of another replica. Raises `Gap` before a hole."""
         try:
             news = codec.decode_news(message)
             match news:
@@ -111,6 +115,8 @@ class LiveStream:
                     self.restock(lines)
                 case frames.Present():
                     self.audience.hear(news)
+                case frames.Parcels():
+                    self._courier.hear(self.slug, self.room, news)
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             log.warning("a message on the bus cannot be read", extra={"stream": self.slug}, exc_info=True)
 
@@ -161,9 +167,19 @@ class LiveStream:
                 missed=missed,
             )
         )
+        if viewer is not None:
+            self._courier.tell(self.slug, viewer.id, member)
         metrics.JOINS.labels("snapshot" if missed is None else "missed").inc()
         if self.over:
             member.close(CloseCode.STREAM_OVER)
+
+    def known(self, drop_id: str) -> Drop | None:
+        """A drop as this replica knows it; None when the stream has none of that id, or no longer."""
+        return self._state.drops.get(drop_id) if self._state is not None else None
+
+    def bring(self, viewer: str, receipt: Receipt, asked_at_s: float | None) -> None:
+        """A receipt that could not be given to its socket: `Courier.bring`."""
+        self._courier.bring(self.slug, self.room, viewer, receipt.ref, codec.encode_receipt(receipt), asked_at_s)
 
     def snapshot(self) -> StreamState:
         """The state with the current number of viewers."""

@@ -148,4 +148,23 @@ class Present(Struct, frozen=True, tag_field="type", tag="present"):
     people: tuple[int, ...] | None = None
 
 
-News = EventFrame | Stock | Present
+class Parcel(Struct, frozen=True):
+    """A receipt whose socket is gone, as its frame's text; without it: the viewer was told, forget it.
+
+    `asked_ms_ago` is how long ago the order was sent: an older socket of this viewer knows nothing of it. None: any.
+    """
+
+    viewer: str
+    ref: str
+    receipt: str | None = None
+    asked_ms_ago: int | None = None
+
+
+class Parcels(Struct, frozen=True, tag_field="type", tag="parcels"):
+    """What one replica could not give to viewers of a stream, or has given, in the order it happened."""
+
+    replica: str
+    parcels: tuple[Parcel, ...]
+
+
+News = EventFrame | Stock | Present | Parcels

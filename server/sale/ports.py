@@ -21,6 +21,14 @@ class OrderBook(Protocol):
         ...
 
 
+class BuyersBook(OrderBook, Protocol):
+    """An `OrderBook` that tells who is in it."""
+
+    async def buyers(self, drop_id: str, most: int) -> frozenset[str] | None:
+        """The ids of all viewers with an accepted order of a drop; None when more than `most`. Raises `Unavailable`."""
+        ...
+
+
 class DropBook(Protocol):
     """Where drops are kept. Each call is one transaction, event included; each may raise `Refused`, `Unavailable`."""
 

@@ -180,6 +180,13 @@ class Orders:
         await connection.execute(update(drops).where(drops.c.id == drop_id).values(status=DropStatus.SOLD_OUT))
         return frame
 
+    async def buyers(self, drop_id: str, most: int) -> frozenset[str] | None:
+        """The ids of all viewers with an order of a drop; None when more than `most`. Raises `Unavailable`."""
+        query = select(orders.c.viewer_id).distinct().where(orders.c.drop_id == drop_id).limit(most + 1)
+        async with self._database.reading() as connection:
+            viewers = (await connection.execute(query)).scalars().all()
+        return frozenset(viewers) if len(viewers) <= most else None
+
     async def of_viewer(
         self, viewer: str, *, after: str | None = None, limit: int = 20
     ) -> tuple[list[tuple[Order, str]], str | None]:

@@ -56,6 +56,35 @@ test("an unanswered order goes out again under the same ref after the link was d
   assert.deepEqual(refs(tab), ["ref-1", "ref-1"]);
 });
 
+test("after a return the server tells it by itself, and the answer to asking again changes nothing more", () => {
+  const tab = makeTab();
+  tab.orders.place(wish);
+  tab.orders.welcome("ada"); // asks again under the same ref
+  assert.equal(tab.orders.receive(accepted("ref-1"))?.ref, "ref-1");
+  assert.equal(tab.orders.receive(accepted("ref-1")), null);
+  assert.equal(tab.orders.bought("d"), 1);
+  assert.equal(tab.orders.of("d"), null);
+});
+
+test("an order that was told to try later, and was decided all the same, is answered by its late receipt", () => {
+  const tab = makeTab();
+  tab.orders.place(wish);
+  tab.orders.receive(rejected("ref-1", "busy", true));
+  assert.equal(tab.orders.of("d")?.state, "retry");
+  tab.orders.receive(accepted("ref-1"));
+  assert.deepEqual([tab.orders.of("d"), tab.orders.bought("d")], [null, 1]);
+  tab.orders.place(wish);
+  assert.deepEqual(refs(tab), ["ref-1", "ref-2"]);
+});
+
+test("a receipt of another page changes nothing here", () => {
+  const tab = makeTab();
+  tab.orders.place(wish);
+  assert.equal(tab.orders.receive(accepted("ref-of-another-page")), null);
+  assert.equal(tab.orders.bought("d"), 0);
+  assert.equal(tab.orders.of("d")?.state, "sending");
+});
+
 test("an unanswered order survives a reload of the tab, and so does what was bought", () => {
   const tab = makeTab();
   tab.orders.place(wish);

@@ -297,3 +297,23 @@ async def test_a_viewers_orders_are_paged_newest_first(shop: Shop) -> None:
         seen += [order.id for order, _ in page]
     assert after is None
     assert seen == sorted(bought, reverse=True)
+
+
+async def test_the_buyers_of_a_drop_are_all_who_have_an_order_of_it_once_each(shop: Shop) -> None:
+    drop, other = await shop.open_drop(9, 9, limit=3), await shop.open_drop(9)
+    await shop.commit(drop, [shop.wish(drop, n, variant=n % 2) for n in (0, 1, 2, 0)])
+    await shop.commit(other, [shop.wish(other, 3)])
+    await shop.commit(drop, [shop.wish(drop, 4, quantity=99)])
+    assert await shop.orders.buyers(drop.id, 3) == frozenset(shop.viewers[:3])
+    assert await shop.orders.buyers(drop.id, 2) is None
+    assert await shop.orders.buyers(new_id(), 0) == frozenset()
+
+
+async def test_the_buyers_are_read_from_an_index_alone(shop: Shop) -> None:
+    drop = await shop.open_drop(9)
+    await shop.order(drop)
+    query = "SELECT DISTINCT viewer_id FROM orders WHERE drop_id = :drop LIMIT 4"
+    explain = "EXPLAIN QUERY PLAN" if shop.database.is_sqlite else "EXPLAIN"
+    (plan,) = await shop.sql(f"{explain} {query}", drop=drop.id)
+    assert "orders_drop_viewer" in str(plan)
+    assert ("COVERING INDEX" if shop.database.is_sqlite else "Using index") in str(plan)

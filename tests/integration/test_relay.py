@@ -18,6 +18,7 @@ from server.bus.redis import RedisBackend
 from server.domain.drop import StockLine
 from server.domain.errors import Unavailable
 from server.live import relay as relay_module
+from server.live.courier import Courier
 from server.live.hub import Hub
 from server.live.relay import Relay
 from server.live.stream import LiveStream
@@ -109,13 +110,14 @@ async def pair(database_url: str, bus_url: str) -> AsyncIterator[Pair]:
             bus = Doorbell(backend)
             await stack.enter_async_context(bus)
             streams = shop.beside(database).streams
-            relay = Relay(Hub(), streams, bus, replica=f"replica {n}", epoch=await streams.epoch())
+            name = f"replica {n}"
+            relay = Relay(Hub(), streams, bus, Courier(bus, name), replica=name, epoch=await streams.epoch())
             await relay.start()
             stack.push_async_callback(relay.close)
             announcer = Announcer(bus)
             announcer.start()
             stack.push_async_callback(announcer.close)
-            stream = await stack.enter_async_context(relay.watching(shop.stream))
+            stream = await relay.hold(shop.stream)
             assert stream is not None
             replicas.append(Replica(database, backend, bus, relay, announcer, stream))
             stream.join(replicas[-1].viewer, "session", None, None)

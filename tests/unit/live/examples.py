@@ -20,6 +20,7 @@ from server.domain.errors import Unavailable
 from server.domain.events import DropEvent, Event, EventKind, StreamEvent
 from server.domain.stream import StreamState
 from server.domain.views import Stream, StreamStatus
+from server.live.courier import Courier
 from server.live.room import Room
 from server.live.stream import LiveStream
 from server.protocol import codec
@@ -140,8 +141,11 @@ class AtOnce(asyncio.AbstractEventLoop):
 class Viewer:
     """A socket that keeps what it is sent, read as a page reads it."""
 
-    def __init__(self, person: str = "ann") -> None:
+    def __init__(self, person: str = "ann", joined_at_s: float = 0.0) -> None:
         self.person = person
+        self.viewer: object = person  # not a guest
+        self.joined_at_s = joined_at_s
+        self.asked: set[str] = set()
         self.place = -1
         self.skip = 0
         self.texts: list[str] = []
@@ -156,8 +160,13 @@ class Viewer:
 
     write_bounded = write_bytes
 
-    def write(self, text: str) -> None:
-        (self.states if text.startswith('{"type":"stock"') else self.texts).append(text)
+    def write(self, text: str) -> bool:
+        if self.code is None:
+            (self.states if text.startswith('{"type":"stock"') else self.texts).append(text)
+        return self.code is None
+
+    def has_asked(self, ref: str) -> bool:
+        return ref in self.asked
 
     welcome = write
 
@@ -174,6 +183,11 @@ class Viewer:
         return [frame["seq"] for frame in self.frames if frame["type"] == "event"]
 
     @property
+    def receipts(self) -> list[str]:
+        """The refs of the receipts it got."""
+        return [frame["ref"] for frame in self.frames if frame["type"] == "receipt"]
+
+    @property
     def stock(self) -> list[dict[str, Any]]:
         return [line for text in self.states for line in msgspec.json.decode(text)["stock"]]
 
@@ -186,8 +200,10 @@ class Clock:
         return self.ms
 
 
-async def live(log: MemoryLog, clock: Clock | None = None) -> LiveStream:
+async def live(log: MemoryLog, clock: Clock | None = None, courier: Courier | None = None) -> LiveStream:
     """A stream loaded from the log."""
-    stream = LiveStream(SLUG, Room(AtOnce()), log, replica="here", epoch=EPOCH, tick_ms=15_000, now_ms=clock or Clock())
+    courier = courier or Courier(MemoryBell(), "here")
+    clock = clock or Clock()
+    stream = LiveStream(SLUG, Room(AtOnce()), log, courier, replica="here", epoch=EPOCH, tick_ms=15_000, now_ms=clock)
     assert await stream.load()
     return stream

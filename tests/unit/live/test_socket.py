@@ -1,20 +1,24 @@
 """A viewer's socket after hello: orders, receipts, faults and the end."""
 
+# ruff: noqa: ARG002  a port is implemented whole, and a test needs but some of its arguments
+
 from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import pytest
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Protocol, Side
 
+from server.domain.drop import Drop
 from server.domain.errors import Reason
 from server.domain.order import Accepted, Receipt, Rejected
-from server.domain.user import User
+from server.domain.user import Role, User
 from server.live.room import Room
-from server.live.socket import ORDERS_IN_FLIGHT_MAX, OUTBOX_MAX_BYTES, LiveSocket
+from server.live.socket import ASKED_MAX, ORDERS_IN_FLIGHT_MAX, OUTBOX_MAX_BYTES, LiveSocket
 from server.protocol import frames
 from server.protocol.session import ClientSession
 
@@ -62,7 +66,9 @@ class Till:
     def __init__(self) -> None:
         self.taken: list[tuple[User | None, frames.PlaceOrder, asyncio.Future[Receipt]]] = []
 
-    def place(self, viewer: User | None, order: frames.PlaceOrder) -> asyncio.Future[Receipt]:
+    def place(
+        self, viewer: User | None, order: frames.PlaceOrder, known: Drop | None, joined_at_s: float
+    ) -> asyncio.Future[Receipt]:
         future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         self.taken.append((viewer, order, future))
         return future
@@ -72,20 +78,27 @@ class Show:
     def __init__(self) -> None:
         self.room: Room[Any] = Room()
         self.refreshed: list[object] = []
+        self.brought: list[tuple[str, Receipt, float | None]] = []
 
     def refresh(self, member: object) -> None:
         self.refreshed.append(member)
+
+    def known(self, drop_id: str) -> Drop | None:
+        return None
+
+    def bring(self, viewer: str, receipt: Receipt, asked_at_s: float | None) -> None:
+        self.brought.append((viewer, receipt, asked_at_s))
 
 
 class Scene:
     """A socket that has said hello."""
 
-    def __init__(self) -> None:
+    def __init__(self, viewer: User | None = None) -> None:
         self.wire, self.till, self.show = Wire(), Till(), Show()
         self.gone = 0
         session = ClientSession()
         session.receive(HELLO)
-        self.socket = LiveSocket(self.show, None, "ann", session, self.till, self._gone)  # type: ignore[arg-type]
+        self.socket = LiveSocket(self.show, viewer, "ann", session, self.till, self._gone)  # type: ignore[arg-type]
         self.connections: set[object] = {self.socket}
         parser = Protocol(Side.SERVER)
         self.socket.take(self.wire, self.connections, parser, None)  # type: ignore[arg-type]
@@ -194,3 +207,67 @@ async def test_an_error_of_ours_closes_this_socket_only(scene: Scene, caplog: py
     scene.hears(order("one"))
     assert scene.wire.code == 1013
     assert "a socket failed" in caplog.text
+
+
+# Receipts whose socket is gone
+
+ANN = User("a" * 32, "ann@example.com", "Ann", Role.VIEWER)
+
+
+async def _decided(scene: Scene, receipt: Receipt, n: int = 0) -> None:
+    scene.till.taken[n][2].set_result(receipt)
+    await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    "receipt", [Accepted("one", "o1", 1, 2400, "USD"), Rejected("one", Reason.SOLD_OUT)], ids=["accepted", "sold out"]
+)
+async def test_a_receipt_whose_socket_is_gone_is_brought_to_its_viewer(receipt: Receipt) -> None:
+    scene = Scene(ANN)
+    before = time.monotonic()
+    scene.hears(order("one"))
+    scene.wire.closed = True  # the transport knows; connection_lost is only due
+    await _decided(scene, receipt)
+    ((viewer, brought, asked_at_s),) = scene.show.brought
+    assert (viewer, brought) == (ANN.id, receipt)
+    assert asked_at_s is not None
+    assert before <= asked_at_s <= time.monotonic()
+
+
+async def test_a_receipt_that_is_written_is_brought_to_nobody() -> None:
+    scene = Scene(ANN)
+    scene.hears(order("one"))
+    await _decided(scene, Accepted("one", "o1", 1, 2400, "USD"))
+    assert ([said["ref"] for said in scene.wire.said], scene.show.brought) == (["one"], [])
+
+
+async def test_a_receipt_that_does_not_fit_any_more_is_brought_to_its_viewer() -> None:
+    scene = Scene(ANN)
+    scene.hears(order("one"))
+    scene.wire.waiting = OUTBOX_MAX_BYTES
+    await _decided(scene, Accepted("one", "o1", 1, 2400, "USD"))
+    assert (scene.wire.code, len(scene.show.brought)) == (4008, 1)
+
+
+async def test_an_order_that_was_not_decided_and_an_order_of_a_guest_have_nothing_to_bring() -> None:
+    for scene, reason in ((Scene(ANN), Reason.BUSY), (Scene(ANN), Reason.DRAINING), (Scene(), Reason.LOGIN_REQUIRED)):
+        scene.hears(order("one"))
+        scene.wire.closed = True
+        await _decided(scene, Rejected("one", reason))
+        assert scene.show.brought == []
+
+
+async def test_a_socket_knows_what_it_asked_for_unless_it_was_told_to_ask_again() -> None:
+    scene = Scene(ANN)
+    scene.hears(order("one"))
+    scene.hears(order("two"))
+    assert (scene.socket.has_asked("one"), scene.socket.has_asked("three")) == (True, False)
+    await _decided(scene, Accepted("one", "o1", 1, 2400, "USD"))
+    await _decided(scene, Rejected("two", Reason.BUSY), 1)
+    assert (scene.socket.has_asked("one"), scene.socket.has_asked("two")) == (True, False)
+    for number in range(ASKED_MAX):
+        scene.hears(order(f"r{number}"))
+        await _decided(scene, Rejected(f"r{number}", Reason.SOLD_OUT), number + 2)
+    assert not scene.socket.has_asked("one")
+    scene.wire.closed = True
+    assert not scene.socket.has_asked("r1")  # it will not get that answer

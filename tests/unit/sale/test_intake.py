@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from server.domain.drop import Drop, DropStatus, DropVariant
 from server.domain.errors import Reason
 from server.domain.ids import IdMaker
 from server.domain.news import News
@@ -16,6 +17,7 @@ from server.domain.order import OrderRequest, Receipt, Rejected
 from server.domain.user import Role, User
 from server.protocol.frames import PlaceOrder
 from server.sale.committer import Committer
+from server.sale.early import EarlyRefusals
 from server.sale.intake import Intake
 
 ANN = User("a" * 32, "ann@example.com", "Ann", Role.VIEWER)
@@ -30,6 +32,9 @@ class Book:
         self.asked += batch
         return tuple(Rejected(request.ref, Reason.SOLD_OUT) for request in batch), None
 
+    async def buyers(self, drop_id: str, most: int) -> frozenset[str] | None:
+        return frozenset()
+
 
 @pytest.fixture
 def book() -> Book:
@@ -38,11 +43,12 @@ def book() -> Book:
 
 @pytest.fixture
 def intake(book: Book) -> Intake:
-    return Intake(Committer(book, lambda _: None), make_id=IdMaker(now_ms=lambda: 1, randbits=lambda _: 0))
+    early = EarlyRefusals(book)
+    return Intake(Committer(early, lambda _: None), early, make_id=IdMaker(now_ms=lambda: 1, randbits=lambda _: 0))
 
 
 async def test_an_order_reaches_the_book_under_the_viewers_name_and_an_id_of_ours(intake: Intake, book: Book) -> None:
-    receipt = await intake.place(ANN, PlaceOrder(ref="r1", drop=DROP, quantity=2, variant="v"))
+    receipt = await intake.place(ANN, PlaceOrder(ref="r1", drop=DROP, quantity=2, variant="v"), None, 0)
     assert receipt == Rejected("r1", Reason.SOLD_OUT)
     (asked,) = book.asked
     assert asked == OrderRequest(IdMaker(lambda: 1, lambda _: 0)(), ANN.id, "r1", DROP, "v", 2)
@@ -63,7 +69,7 @@ async def test_an_order_reaches_the_book_under_the_viewers_name_and_an_id_of_our
 async def test_what_can_never_be_granted_does_not_reach_the_book(
     intake: Intake, book: Book, viewer: User | None, drop: str, quantity: int, reason: Reason
 ) -> None:
-    future = intake.place(viewer, PlaceOrder(ref="r1", drop=drop, quantity=quantity))
+    future = intake.place(viewer, PlaceOrder(ref="r1", drop=drop, quantity=quantity), None, 0)
     assert future.result() == Rejected("r1", reason)  # at once
     assert book.asked == []
 
@@ -71,9 +77,20 @@ async def test_what_can_never_be_granted_does_not_reach_the_book(
 async def test_while_draining_every_new_order_is_sent_elsewhere_and_those_taken_are_decided(
     intake: Intake, book: Book
 ) -> None:
-    taken = intake.place(ANN, PlaceOrder(ref="r1", drop=DROP, quantity=1))
+    taken = intake.place(ANN, PlaceOrder(ref="r1", drop=DROP, quantity=1), None, 0)
     intake.drain()
-    late = intake.place(ANN, PlaceOrder(ref="r2", drop=DROP, quantity=1))
+    late = intake.place(ANN, PlaceOrder(ref="r2", drop=DROP, quantity=1), None, 0)
     assert late.result() == Rejected("r2", Reason.DRAINING)
     assert await asyncio.wait_for(taken, 5) == Rejected("r1", Reason.SOLD_OUT)
     assert [request.ref for request in book.asked] == ["r1"]
+
+
+async def test_what_is_known_to_be_over_does_not_reach_the_book(intake: Intake, book: Book) -> None:
+    order = PlaceOrder(ref="r1", drop=DROP, quantity=1)
+    known = Drop(DROP, "Hoodie", None, 1, "USD", 2, None, None, (DropVariant("v", "", 0, 3),), DropStatus.SOLD_OUT, "p")
+    assert await intake.place(ANN, order, known, 0) == Rejected("r1", Reason.SOLD_OUT)
+    assert len(book.asked) == 1  # nobody knew yet who had bought
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert intake.place(ANN, order, known, 0).result() == Rejected("r1", Reason.SOLD_OUT)
+    assert len(book.asked) == 1
