@@ -115,7 +115,7 @@ async def opened(settings: Settings) -> AsyncIterator[House]:
         announcer.start()
         stack.push_async_callback(announcer.close)
         committer = Committer(orders, announcer.announce)
-        stack.push_async_callback(committer.flush)
+        stack.push_async_callback(committer.close)
         intake = Intake(committer)
         desk = Desk(streams, drops, announcer.announce)
 

@@ -13,7 +13,7 @@ from server.domain.drop import DropStatus, StockLine
 from server.domain.events import DropEvent, EventKind
 from server.domain.news import News
 from server.domain.order import Order, OrderRequest, OrderStatus, Receipt
-from server.domain.stock import Decision, Offer, decide
+from server.domain.stock import Decision, Offer, again, decide
 from server.store import events
 from server.store.engine import Database
 from server.store.rows import drops_of, lock_stock
@@ -21,16 +21,21 @@ from server.store.tables import datetime_of, drop_stock, drops, orders, streams
 
 HISTORY_PAGE_MAX = 100
 
+COMMIT_WITHIN_S = 3.0
+"""Longest that a batch may take, all tries together. Shorter than other units of work: what hangs on a connection that
+was lost without a word keeps its drop from selling, although the database may be back for long."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Sql:
     """The statements that take a whole batch as one JSON parameter, in one dialect.
 
     `known` gives the orders these viewers have under these refs and, as rows without an id, how many units of the drop
-    each of them has: one round trip, for each is time that every receipt waits.
+    each of them has: one round trip, for each is time that every receipt waits. `placed` gives the orders alone.
     """
 
     known: TextClause
+    placed: TextClause
     insert: TextClause
 
 
@@ -44,9 +49,15 @@ _BUYERS = (
     f"JSON_TABLE(:buyers, '$[*]' COLUMNS (viewer CHAR(32) {_ASCII} PATH '$[0]',"
     f" ref VARCHAR(64) {_ASCII} PATH '$[1]')) b"
 )
+_PLACED_MYSQL = f"SELECT o.* FROM {_BUYERS} JOIN orders o ON o.viewer_id = b.viewer AND o.ref = b.ref"  # noqa: S608
+_PLACED_SQLITE = (
+    "SELECT o.* FROM json_each(:buyers) b JOIN orders o"
+    " ON o.viewer_id = json_extract(b.value, '$[0]') AND o.ref = json_extract(b.value, '$[1]')"
+)
 _MYSQL = _Sql(
+    placed=text(_PLACED_MYSQL),
     known=text(
-        f"SELECT o.* FROM {_BUYERS} JOIN orders o ON o.viewer_id = b.viewer AND o.ref = b.ref"  # noqa: S608
+        f"{_PLACED_MYSQL}"  # noqa: S608
         f" UNION ALL SELECT {_UNITS} FROM (SELECT DISTINCT b.viewer FROM {_BUYERS}) v"
         " JOIN orders o ON o.drop_id = :drop AND o.viewer_id = v.viewer GROUP BY o.viewer_id"
     ),
@@ -59,9 +70,9 @@ _MYSQL = _Sql(
     ),
 )
 _SQLITE = _Sql(
+    placed=text(_PLACED_SQLITE),
     known=text(
-        "SELECT o.* FROM json_each(:buyers) b JOIN orders o"  # noqa: S608
-        " ON o.viewer_id = json_extract(b.value, '$[0]') AND o.ref = json_extract(b.value, '$[1]')"
+        f"{_PLACED_SQLITE}"  # noqa: S608
         f" UNION ALL SELECT {_UNITS} FROM"
         " (SELECT DISTINCT json_extract(b.value, '$[0]') AS viewer FROM json_each(:buyers) b) v"
         " JOIN orders o ON o.drop_id = :drop AND o.viewer_id = v.viewer GROUP BY o.viewer_id"
@@ -90,8 +101,34 @@ class Orders:
         Cancelled before COMMIT, nothing is taken.
         """
         return await self._database.run(
-            lambda connection: self._decide(connection, drop_id, batch), again_on_duplicate=True
+            lambda connection: self._decide(connection, drop_id, batch),
+            again_on_duplicate=True,
+            within_s=COMMIT_WITHIN_S,
         )
+
+    async def look_up(self, drop_id: str, batch: Sequence[OrderRequest]) -> tuple[Receipt | None, ...]:
+        """What a `commit` of unknown outcome came to: for each order the receipt its `ref` has, None where there is
+        none. Raises `Unavailable`.
+
+        None is final: that commit did not take the order and never will. For COMMIT is sent only after every statement
+        was answered, by when the transaction has the drop's stock rows; the server holds them for it until it is
+        committed or undone, even if its client is gone; and here they are waited for.
+        """
+        buyers = json.dumps([(request.viewer, request.ref) for request in batch])
+
+        async def work(connection: AsyncConnection) -> Mapping[tuple[str, str], Order]:
+            await lock_stock(connection, drop_id)
+            rows = (await connection.execute(self._sql.placed.columns(*orders.c), {"buyers": buyers})).mappings()
+            return {(row["viewer_id"], row["ref"]): _order(row) for row in rows}
+
+        placed = await self._database.run(work, within_s=COMMIT_WITHIN_S)
+        known = (placed.get((request.viewer, request.ref)) for request in batch)
+        return tuple(again(order, request) if order else None for order, request in zip(known, batch, strict=True))
+
+    async def ping(self) -> None:
+        """One cheap round trip. Raises `Unavailable`."""
+        async with self._database.reading() as connection:
+            await connection.execute(select(1))
 
     async def _decide(
         self, connection: AsyncConnection, drop_id: str, batch: Sequence[OrderRequest]
