@@ -31,11 +31,10 @@ class _Sql:
     """The statements that take a whole batch as one JSON parameter, in one dialect.
 
     `known` gives the orders these viewers have under these refs and, as rows without an id, how many units of the drop
-    each of them has: one round trip, for each is time that every receipt waits. `placed` gives the orders alone.
+    each of them has: one round trip, for each is time that every receipt waits.
     """
 
     known: TextClause
-    placed: TextClause
     insert: TextClause
 
 
@@ -49,15 +48,9 @@ _BUYERS = (
     f"JSON_TABLE(:buyers, '$[*]' COLUMNS (viewer CHAR(32) {_ASCII} PATH '$[0]',"
     f" ref VARCHAR(64) {_ASCII} PATH '$[1]')) b"
 )
-_PLACED_MYSQL = f"SELECT o.* FROM {_BUYERS} JOIN orders o ON o.viewer_id = b.viewer AND o.ref = b.ref"  # noqa: S608
-_PLACED_SQLITE = (
-    "SELECT o.* FROM json_each(:buyers) b JOIN orders o"
-    " ON o.viewer_id = json_extract(b.value, '$[0]') AND o.ref = json_extract(b.value, '$[1]')"
-)
 _MYSQL = _Sql(
-    placed=text(_PLACED_MYSQL),
     known=text(
-        f"{_PLACED_MYSQL}"  # noqa: S608
+        f"SELECT o.* FROM {_BUYERS} JOIN orders o ON o.viewer_id = b.viewer AND o.ref = b.ref"  # noqa: S608
         f" UNION ALL SELECT {_UNITS} FROM (SELECT DISTINCT b.viewer FROM {_BUYERS}) v"
         " JOIN orders o ON o.drop_id = :drop AND o.viewer_id = v.viewer GROUP BY o.viewer_id"
     ),
@@ -70,9 +63,9 @@ _MYSQL = _Sql(
     ),
 )
 _SQLITE = _Sql(
-    placed=text(_PLACED_SQLITE),
     known=text(
-        f"{_PLACED_SQLITE}"  # noqa: S608
+        "SELECT o.* FROM json_each(:buyers) b JOIN orders o"  # noqa: S608
+        " ON o.viewer_id = json_extract(b.value, '$[0]') AND o.ref = json_extract(b.value, '$[1]')"
         f" UNION ALL SELECT {_UNITS} FROM"
         " (SELECT DISTINCT json_extract(b.value, '$[0]') AS viewer FROM json_each(:buyers) b) v"
         " JOIN orders o ON o.drop_id = :drop AND o.viewer_id = v.viewer GROUP BY o.viewer_id"
@@ -114,12 +107,13 @@ class Orders:
         was answered, by when the transaction has the drop's stock rows; the server holds them for it until it is
         committed or undone, even if its client is gone; and here they are waited for.
         """
-        buyers = json.dumps([(request.viewer, request.ref) for request in batch])
 
         async def work(connection: AsyncConnection) -> Mapping[tuple[str, str], Order]:
             await lock_stock(connection, drop_id)
-            rows = (await connection.execute(self._sql.placed.columns(*orders.c), {"buyers": buyers})).mappings()
-            return {(row["viewer_id"], row["ref"]): _order(row) for row in rows}
+            earlier, *_ = await self._known(
+                connection, drop_id, json.dumps([(request.viewer, request.ref) for request in batch])
+            )
+            return earlier
 
         placed = await self._database.run(work, within_s=COMMIT_WITHIN_S)
         known = (placed.get((request.viewer, request.ref)) for request in batch)

@@ -18,6 +18,7 @@ from server.domain.ids import new_id
 from server.domain.order import Accepted, OrderRequest, Receipt, Rejected
 from server.protocol import codec, frames
 from server.store.engine import Database, open_database
+from server.store.orders import Orders
 from tests.contract.shops import Shop
 from tests.services.mariadb import MariaDB
 
@@ -281,3 +282,40 @@ async def test_a_viewers_orders_are_paged_newest_first(shop: Shop) -> None:
         seen += [order.id for order, _ in page]
     assert after is None
     assert seen == sorted(bought, reverse=True)
+
+
+async def test_looking_up_gives_each_ref_the_receipt_it_has(shop: Shop) -> None:
+    drop, other = await shop.open_drop(1), await shop.open_drop(5)
+    bought, late = shop.wish(drop), shop.wish(drop, 1)
+    receipts = await shop.commit(drop, [bought, late])
+    assert reasons(receipts) == ["accepted", "sold_out"]
+    another_order, another_body = replace(bought, order=new_id()), replace(bought, quantity=2)
+    foreign = shop.wish(drop, 2, ref=bought.ref)
+    assert await shop.orders.look_up(drop.id, [bought, late, another_order, another_body, foreign]) == (
+        receipts[0],
+        None,  # what was not accepted is not kept
+        receipts[0],
+        Rejected(bought.ref, Reason.CONFLICT),
+        None,
+    )
+    assert await shop.orders.look_up(other.id, [shop.wish(other)]) == (None,)
+    assert await shop.orders.look_up(new_id(), [bought]) == (receipts[0],)  # the ref is known, whatever the drop
+
+
+async def test_looking_up_a_batch_is_as_many_statements_whatever_its_size(shop: Shop, database: Database) -> None:
+    drop = await shop.open_drop(100, limit=100)
+    batch = [shop.wish(drop, n % 5) for n in range(50)]
+    receipts = await shop.commit(drop, batch)
+    with counted(database) as seen:
+        assert await shop.orders.look_up(drop.id, batch) == receipts
+    assert len([word for word in seen if word not in ("COMMIT", "BEGIN")]) == 2
+
+
+async def test_a_ping_answers_or_is_unavailable(shop: Shop) -> None:
+    await shop.orders.ping()
+    nowhere = open_database("mysql+aiomysql://nobody@127.0.0.1:1/nothing")
+    try:
+        with pytest.raises(Unavailable):
+            await Orders(nowhere).ping()
+    finally:
+        await nowhere.close()
