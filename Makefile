@@ -12,6 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 help:
 	@echo 'make run     the shop on http://127.0.0.1:$(PORT), with a demo stream (PORT=... changes the port)'
 	@echo 'make test    everything: check, then all tests; installs what they need'
+	@echo 'make outage  MariaDB away for ten seconds in the middle of a rush, in three ways'
 	@echo 'make check   format, lint, types, and who may import whom'
 	@echo 'make venv    .venv with the locked dependencies and .venv/bin/dropcast'
 	@echo 'make lock    both lock files again, from pyproject.toml'
@@ -28,6 +29,10 @@ test: check programs
 	@set -- $$(find tests/browser_unit -name '*.test.js' -o -name '*.test.mjs' | sort) && \
 	if [ $$# -eq 0 ]; then echo 'error: no *.test.js in tests/browser_unit' >&2; exit 1; fi; \
 	echo "node --test ($$# files)"; exec node --test "$$@"
+
+.PHONY: outage
+outage: .venv/.stamp-dev programs
+	OUTAGE_S=10 $(BIN)/pytest -q tests/journeys/test_the_database_is_lost.py
 
 .PHONY: check
 check: .venv/.stamp-dev

@@ -94,6 +94,27 @@ async def test_an_accepted_order_survives_a_server_killed_the_moment_after(
     assert await shop.violations() == []
 
 
+async def test_one_broken_connection_clears_the_pool_of_all_that_are_older(
+    request: pytest.FixtureRequest, shop: Shop, database: Database
+) -> None:
+    if database.is_sqlite:
+        return  # no server, no connections to lose
+    mariadb: MariaDB = request.getfixturevalue("mariadb")
+    everybody = asyncio.Barrier(5)
+
+    async def hold() -> None:
+        async with database.transaction():
+            await everybody.wait()
+
+    await asyncio.gather(*(hold() for _ in range(5)))
+    await asyncio.to_thread(mariadb.kill)
+    await asyncio.to_thread(mariadb.start)
+    with pytest.raises(Unavailable):
+        await shop.orders.ping()
+    for _ in range(5):
+        await shop.orders.ping()
+
+
 async def test_the_same_ref_again_gets_the_first_receipt_and_buys_once(shop: Shop) -> None:
     drop = await shop.open_drop(5)
     first, twin, tail = await shop.commit(drop, [shop.wish(drop, ref="r1"), shop.wish(drop, ref="r1"), shop.wish(drop)])
