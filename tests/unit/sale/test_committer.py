@@ -515,3 +515,20 @@ async def test_a_late_receipt_that_cannot_be_delivered_stops_nothing() -> None:
     await committer.flush()
     assert await answers(submitted(committer, "b")) == ["accepted"]
     assert metrics.BUGS.labels("late receipt")._value.get() == before + 1
+
+
+async def test_while_the_breaker_is_open_nothing_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(breaker_module, "PROBE_EVERY_S", 0.01)
+    book, late, opened = Book(), LateOnes(), asyncio.Event()
+    book.away, book.placed = True, {"a"}
+    breaker = Breaker(book, on_open=opened.set)
+    outcomes = Outcomes(book, breaker, late)
+    breaker.suspect()
+    await asyncio.wait_for(opened.wait(), 5)
+    outcomes.look_up("d", [wish("a")])
+    pings = book.pings
+    await book.until(lambda: book.pings >= pings + 3)
+    assert book.looked_up == []
+    book.away = False
+    await late.one()
+    assert book.looked_up == [["a"]]
