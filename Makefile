@@ -13,6 +13,7 @@ help:
 	@echo 'make run     the shop on http://127.0.0.1:$(PORT), with a demo stream (PORT=... changes the port)'
 	@echo 'make test    everything: check, then all tests; installs what they need'
 	@echo 'make faults  20 rounds of random kills under load (ROUNDS=..., SEED=... for the same ones again)'
+	@echo 'make outage  MariaDB away for ten seconds in the middle of a rush, in three ways'
 	@echo 'make check   format, lint, types, and who may import whom'
 	@echo 'make venv    .venv with the locked dependencies and .venv/bin/dropcast'
 	@echo 'make lock    both lock files again, from pyproject.toml'
@@ -36,6 +37,10 @@ ROUNDS ?= 20
 .PHONY: faults
 faults: .venv/.stamp-dev programs
 	$(BIN)/pytest -q -s tests/faults --fault-rounds $(ROUNDS) $(if $(SEED),--fault-seed $(SEED))
+
+.PHONY: outage
+outage: .venv/.stamp-dev programs
+	OUTAGE_S=10 $(BIN)/pytest -q tests/journeys/test_the_database_is_lost.py
 
 .PHONY: check
 check: .venv/.stamp-dev

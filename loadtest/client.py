@@ -122,8 +122,9 @@ class Viewer:
     ) -> frames.Receipt:
         """Orders and waits for the receipt, over as many connections as it takes; it is never bought twice.
 
-        A rejection with `retry` may be asked again with the same `ref`. Cancelling stops the waiting only: the order
-        may be taken all the same. Raises the link's error when it ends before the answer.
+        A rejection with `retry` may be asked again with the same `ref`, after `retry_in_ms` if it says when. Cancelling
+        stops the waiting only: the order may be taken all the same. Raises the link's error when it ends before the
+        answer.
         """
         order = frames.PlaceOrder(ref or secrets.token_hex(8), drop, quantity, variant)
         async with self._room:

@@ -117,6 +117,7 @@ class Shopper:
         elif receipt.reason == "limit_reached":
             self._bought = drop.limit  # bought earlier, before a restart of this crowd, or asked for one too many
         else:
-            await asyncio.sleep(_RETRY_S)  # too late, or too fast: news of it is on the way
+            # too late, or too fast: news of it is on the way; or too many at once: then it says when
+            await asyncio.sleep(_RETRY_S if receipt.retry_in_ms is None else receipt.retry_in_ms / 1000)
         if self._bought >= drop.limit:
             self._hunger.sated(drop.id, self)

@@ -122,8 +122,11 @@ async def opened(settings: Settings) -> AsyncIterator[House]:
         stack.push_async_callback(announcer.close)
         early = EarlyRefusals(orders)
         stack.push_async_callback(early.close)
-        committer = Committer(early, announcer.announce)
-        stack.push_async_callback(committer.flush)
+        # the relay comes below; a late receipt comes long after
+        committer = Committer(
+            early, announcer.announce, lambda request, receipt: relay.deliver(request.drop, request.viewer, receipt)
+        )
+        stack.push_async_callback(committer.close)
         intake = Intake(committer, early)
         desk = Desk(streams, drops, announcer.announce)
 

@@ -27,6 +27,8 @@ COMMIT_SECONDS = Histogram(
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
 )
 QUEUE_ORDERS = Gauge("dropcast_orders_waiting", "Orders waiting for the committer")
+BREAKER_OPEN = Gauge("dropcast_breaker_open", "1 while orders are refused because the database does not answer")
+LATE = Counter("dropcast_receipts_late_total", "Orders found accepted after their viewer was told busy")
 TASKS_DIED = Counter("dropcast_tasks_died_total", "Background tasks that ended by themselves", ["owner"])
 BUGS = Counter("dropcast_bugs_total", "Unexpected errors answered with internal", ["where"])
 

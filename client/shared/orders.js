@@ -1,31 +1,33 @@
 // @ts-check
 /**
  * The viewer's orders in flight. Each keeps its `ref` from the first tap until it is answered, through
- * reconnects and reloads, so sending it again is safe: the server never buys twice for one ref.
+ * reconnects and reloads: the server never buys twice for one.
  *
  * @typedef {{ref: string, viewer: string, drop: string, variant: string, quantity: number, at: number, sentAt: number,
  *   state: "sending" | "retry" | "unknown", reason: string | null}} Entry
  * @typedef {{type: "receipt", ref: string, status: "accepted" | "rejected", order?: string, quantity?: number,
- *   total?: number, currency?: string, reason?: string, retry?: boolean}} Receipt
+ *   total?: number, currency?: string, reason?: string, retry?: boolean, retry_in_ms?: number}} Receipt
  * @typedef {{receipt: Receipt, at: number, quantity: number}} Outcome
  * @typedef {{getItem: (key: string) => string | null, setItem: (key: string, value: string) => void}} Storage
  */
 
-/** Orders older than this are not sent again without the viewer: what they saw then may no longer be what they want. */
+/** Orders older than this are not sent again without the viewer, who may want something else by now. */
 export const RESEND_WITHIN_MS = 120_000;
-/** No answer for this long on a live link: the viewer may try again, with the same ref. */
+/** For this long after the tap a busy server is asked again; then the viewer is told, and decides. */
+export const AGAIN_WITHIN_MS = 10_000;
+/** No answer for this long on a live link: the viewer may try again. */
 export const ANSWER_WITHIN_MS = 8_000;
 
 /**
  * What becomes of an order when its receipt comes: null when it is answered for good, else what stays of it.
- * A `retry` keeps the ref. After `internal` nobody knows whether it was committed, so its choice may not change.
+ * Of those to be tried again only `not_open` is surely not committed: else the choice may not change.
  * @param {Entry} entry
  * @param {Receipt} receipt
  * @returns {Entry | null}
  */
 export function afterReceipt(entry, receipt) {
   if (receipt.status === "accepted" || !receipt.retry) return null;
-  const state = receipt.reason === "internal" ? "unknown" : "retry";
+  const state = receipt.reason === "not_open" ? "retry" : "unknown";
   return { ...entry, state, reason: receipt.reason ?? null };
 }
 
@@ -34,16 +36,16 @@ export function afterReceipt(entry, receipt) {
  * @param {Entry} entry
  * @param {string | null} viewer who the server takes us for now
  * @param {number} now
- * @returns {"send" | "ask" | "wait"} send it again · let the viewer decide · leave it as it is
+ * @returns {"send" | "ask" | "wait"} again · let the viewer decide · leave it
  */
 export function onReturn(entry, viewer, now) {
   if (entry.viewer !== viewer) return "wait";
-  if (entry.reason) return "wait"; // answered "later": the viewer was told, and decides
+  if (entry.reason) return "wait"; // the viewer was told, and decides
   return now - entry.at <= RESEND_WITHIN_MS ? "send" : "ask";
 }
 
 /**
- * A new `ref`. `randomUUID` exists only on secure pages; a rehearsal over plain HTTP in a LAN is not one.
+ * A new `ref`. `randomUUID` exists only on secure pages; a rehearsal over plain HTTP is not one.
  * @returns {string}
  */
 export function newRef() {
@@ -59,30 +61,32 @@ export class Orders {
   /** @type {Map<string, Outcome>} */ #outcomes = new Map();
 
   /**
-   * @param {string} stream the slug: each stream keeps its own
-   * @param {{send: (frame: any) => boolean, storage: Storage, now?: () => number, ref?: () => string}} needs
+   * @param {string} stream the slug
+   * @param {{send: (frame: any) => boolean, storage: Storage, now?: () => number, ref?: () => string,
+   *   after?: (ms: number, then: () => void) => any}} needs
    */
-  constructor(stream, { send, storage, now = Date.now, ref = newRef }) {
+  constructor(stream, { send, storage, now = Date.now, ref = newRef, after = (ms, then) => setTimeout(then, ms) }) {
     this.key = `dropcast.orders.${stream}`;
     this.send = send;
     this.storage = storage;
     this.now = now;
     this.ref = ref;
+    this.after = after;
     try {
       const kept = JSON.parse(storage.getItem(this.key) ?? "{}");
       this.#entries = kept.entries ?? [];
       this.#bought = kept.bought ?? {};
     } catch {
-      // Storage may be blocked, or hold something else: then orders live as long as the page.
+      // Blocked, or something else: then orders live as long as the page.
     }
   }
 
-  /** The viewer's order of this drop that is not answered yet. @param {string} drop @returns {Entry | null} */
+  /** The viewer's open order of this drop. @param {string} drop @returns {Entry | null} */
   of(drop) {
     return this.#entries.find((entry) => entry.drop === drop && entry.viewer === this.viewer) ?? null;
   }
 
-  /** The last answer for this drop on this page. @param {string} drop @returns {Outcome | null} */
+  /** The last answer for this drop. @param {string} drop @returns {Outcome | null} */
   outcome(drop) {
     return this.#outcomes.get(drop) ?? null;
   }
@@ -93,7 +97,7 @@ export class Orders {
   }
 
   /**
-   * Buys. While an order of this drop is unanswered a second tap changes nothing.
+   * Buys. While an order of this drop is unanswered a tap changes nothing.
    * @param {{drop: string, variant: string, quantity: number}} wish
    */
   place({ drop, variant, quantity }) {
@@ -101,7 +105,7 @@ export class Orders {
     const open = this.of(drop);
     if (open) {
       if (open.state !== "retry" || (open.variant === variant && open.quantity === quantity)) return this.retry(drop);
-      this.#replace(open, null); // surely not bought, and the wish is another one now: another ref
+      this.#replace(open, null); // surely not bought; another wish is another ref
     }
     this.#outcomes.delete(drop);
     const at = this.now();
@@ -113,7 +117,7 @@ export class Orders {
     this.#send(entry);
   }
 
-  /** Sends an order that got no final answer again, under the same ref. @param {string} drop */
+  /** Sends an order without a final answer again. @param {string} drop */
   retry(drop) {
     const open = this.of(drop);
     if (!open || open.state === "sending") return;
@@ -122,7 +126,7 @@ export class Orders {
   }
 
   /**
-   * The link is live again: sends what is unanswered, under the same refs.
+   * The link is live again: sends what is unanswered.
    * @param {string | null} viewer who the server takes us for
    */
   welcome(viewer) {
@@ -135,13 +139,17 @@ export class Orders {
   }
 
   /**
-   * A receipt came. One for a ref that is not in flight was already heard and changes nothing.
+   * A receipt came. One for a ref that is not in flight was heard before.
    * @param {Receipt} receipt
-   * @returns {Entry | null} the order it answers
+   * @returns {Entry | null} the order it answers; null while that is asked again
    */
   receive(receipt) {
     const entry = this.#entries.find((other) => other.ref === receipt.ref);
     if (!entry) return null;
+    if (receipt.retry_in_ms && entry.state === "sending" && this.now() - entry.at < AGAIN_WITHIN_MS) {
+      this.after(receipt.retry_in_ms, () => this.of(entry.drop) === entry && this.#send(entry));
+      return null;
+    }
     if (receipt.status === "accepted") {
       const mine = `${entry.viewer} ${entry.drop}`;
       this.#bought[mine] = (this.#bought[mine] ?? 0) + (receipt.quantity ?? entry.quantity);
@@ -151,7 +159,7 @@ export class Orders {
     return entry;
   }
 
-  /** Time passed on a live link: orders without an answer may be tried again by the viewer. */
+  /** Time passed on a live link: the viewer may try again what got no answer. */
   age() {
     for (const entry of [...this.#entries]) {
       if (entry.state === "sending" && entry.viewer === this.viewer && this.now() - entry.sentAt > ANSWER_WITHIN_MS) {
@@ -164,7 +172,7 @@ export class Orders {
   #send(entry) {
     const { ref, drop, variant, quantity } = entry;
     entry.sentAt = this.now();
-    this.#keep(); // before it leaves: a reload in between must find the ref
+    this.#keep(); // before it leaves: a reload must find the ref
     this.send({ type: "order", ref, drop, variant, quantity });
   }
 
@@ -179,7 +187,7 @@ export class Orders {
     try {
       this.storage.setItem(this.key, JSON.stringify({ entries: this.#entries, bought: this.#bought }));
     } catch {
-      // Full or blocked storage costs the memory of a reload, not the order.
+      // It costs the memory of a reload, not the order.
     }
   }
 }

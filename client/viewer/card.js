@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * What the pinned card says, decided without a browser: from the drop, the link and the viewer's orders to words.
+ * What the pinned card says: from the drop, the link and the viewer's orders to words.
  *
  * @typedef {import("../shared/reduce.js").Drop} Drop
  * @typedef {"coming" | "open" | "sold_out" | "closed"} Phase
@@ -25,9 +25,9 @@ const REFUSALS = {
   unknown_drop: "This drop is not here any more. Nothing was bought.",
   login_required: "Sign in to buy. Nothing was bought.",
   conflict: "An earlier order stands under this tap. See My orders.",
-  busy: "Very busy right now. Nothing was bought yet.",
-  draining: "The server is moving you. Nothing was bought yet.",
-  rate_limited: "That was too fast. Nothing was bought yet.",
+  busy: "Very busy right now. Trying again never buys twice.",
+  draining: "The server is moving you. Trying again never buys twice.",
+  rate_limited: "That was too fast. Trying again never buys twice.",
   internal: "Something failed on our side. Trying again never buys twice.",
 };
 
@@ -126,11 +126,11 @@ function buttonOf({ drop, quantity, link, signedIn, ended, entry, outcome, bough
   if (link === "over") return off("Reload the page");
   if (link !== "live") return off(link === "connecting" && signedIn === null ? "Connecting…" : "Waiting…");
   if (entry?.state === "retry") return { label: "Try again", action: "retry", tone: "buy" };
-  // Refused even one more: bought in another tab, or on another day.
+  // Bought in another tab, or another day.
   if (outcome?.receipt.reason === "limit_reached" && outcome.quantity === 1) return off("Limit reached");
   const total = money(drop.price * quantity, drop.currency);
   const label = quantity > 1 ? `Buy ${quantity} · ${total}` : `Buy ${total}`;
-  // A session may have run out since the welcome: then the receipt says so.
+  // A session may have run out since the welcome.
   const known = signedIn && outcome?.receipt.reason !== "login_required";
   return { label, action: known ? "buy" : "login", tone: "buy" };
 }
@@ -156,7 +156,7 @@ function messageOf({ drop, link, signedIn, entry, outcome, bought }, phase, left
     const total = money(receipt.total ?? drop.price * outcome.quantity, receipt.currency ?? drop.currency);
     return { message: `Ordered: ${receipt.quantity ?? outcome.quantity} for ${total}. It is yours.`, tone: "good" };
   }
-  if (receipt?.retry && phase !== "open") return { message: "Nothing was bought.", tone: "plain" };
+  if (receipt?.retry && entry?.state !== "unknown" && phase !== "open") return { message: "Nothing was bought.", tone: "plain" };
   if (outcome && receipt) return { message: refusal(receipt.reason ?? "internal", outcome.quantity, left), tone: "bad" };
   if (bought > 0) return { message: `You have ${bought} of this drop.`, tone: "good" };
   return { message: "", tone: "plain" };

@@ -58,10 +58,14 @@ class Accepted(Struct, frozen=True):
 
 
 class Rejected(Struct, frozen=True):
-    """The answer to an order that is not."""
+    """The answer to an order that is not, or (`busy`) not yet known to be.
+
+    `retry_in_ms`: when to ask again with the same `ref`, where the house knows.
+    """
 
     ref: str
     reason: Reason
+    retry_in_ms: int | None = None
 
 
 Receipt = Accepted | Rejected

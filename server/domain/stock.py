@@ -65,7 +65,7 @@ def decide(
     for request in requests:
         known = placed.get((request.viewer, request.ref))
         if known is not None:
-            receipts.append(receipt_of(known) if _same(known, request) else Rejected(request.ref, Reason.CONFLICT))
+            receipts.append(again(known, request))
             continue
         variant = _variant(offer, request)
         reason = _refusal(offer, request, variant, left, had, now_ms)
@@ -94,6 +94,11 @@ def decide(
         orders.append(order)
         receipts.append(Accepted(order.ref, order.id, order.quantity, order.total, order.currency))
     return Decision(tuple(receipts), tuple(orders), taken, sold_out=bool(taken) and not any(left.values()))
+
+
+def again(known: Order, request: OrderRequest) -> Receipt:
+    """The answer to a request whose `ref` stands for an order already."""
+    return receipt_of(known) if _same(known, request) else Rejected(request.ref, Reason.CONFLICT)
 
 
 def _refusal(

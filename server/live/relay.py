@@ -167,7 +167,7 @@ class Relay:
             metrics.STREAMS.set(len(self._open))
 
     async def _sweep_for_ever(self) -> None:
-        sweeps = 0
+        sweeps, put_off = 0, False
         while True:
             await asyncio.sleep(SWEEP_S)
             sweeps += 1
@@ -176,8 +176,11 @@ class Relay:
                 await self._sweep()
                 if sweeps % _PRESENCE_EVERY == 0:
                     await self._announce_presence()
+                put_off = False
             except Unavailable as error:
-                log.warning("the sweep is put off", extra={"error": str(error)})
+                if not put_off:  # once an outage, not once a second
+                    log.warning("the sweep is put off", extra={"error": str(error)})
+                put_off = True
 
     async def _sweep(self) -> None:
         loaded = {slug: entry.stream for slug, entry in self._open.items() if entry.ready.done()}

@@ -57,6 +57,8 @@ OUTBOX_MAX_BYTES = 96 * 1024
 ORDERS_IN_FLIGHT_MAX = 32
 """Orders of one socket that may wait for their receipts; one more is answered `busy` at once."""
 
+_RETRY_IN_MS = 1_000  # by then those before it have their receipts
+
 ASKED_MAX = 32
 """Refs a socket that buys remembers having asked for, those in flight among them; the oldest give way."""
 
@@ -395,7 +397,7 @@ class LiveSocket(asyncio.Protocol):
             order = self._session.receive(text)
             assert isinstance(order, frames.PlaceOrder)
             if self._in_flight >= ORDERS_IN_FLIGHT_MAX:
-                self.write(codec.encode_receipt(Rejected(order.ref, Reason.BUSY)))
+                self.write(codec.encode_receipt(Rejected(order.ref, Reason.BUSY, _RETRY_IN_MS)))
                 return
             self._in_flight += 1
             self._asks_for(order.ref)

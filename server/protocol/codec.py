@@ -90,7 +90,8 @@ def encode_receipt(receipt: DomainReceipt) -> str:
         return encode(
             frames.Receipt(receipt.ref, "accepted", receipt.order, receipt.quantity, receipt.total, receipt.currency)
         )
-    return encode(frames.Receipt(receipt.ref, "rejected", reason=receipt.reason, retry=receipt.reason.retry))
+    reason, retry_in_ms = receipt.reason, receipt.retry_in_ms
+    return encode(frames.Receipt(receipt.ref, "rejected", reason=reason, retry=reason.retry, retry_in_ms=retry_in_ms))
 
 
 def snapshot_of(state: StreamState) -> bytes:

@@ -98,7 +98,10 @@ class Stock(Struct, frozen=True, tag_field="type", tag="stock"):
 
 
 class Receipt(Struct, frozen=True, tag_field="type", tag="receipt", omit_defaults=True):
-    """The answer to an order: `accepted` (it is in the database) or `rejected` (with a reason)."""
+    """The answer to an order: `accepted` (it is in the database) or `rejected` (with a reason).
+
+    `retry_in_ms`: when to send the same order again, with the same `ref`.
+    """
 
     ref: str
     status: Literal["accepted", "rejected"]
@@ -108,6 +111,7 @@ class Receipt(Struct, frozen=True, tag_field="type", tag="receipt", omit_default
     currency: str | None = None
     reason: str | None = None
     retry: bool | None = None
+    retry_in_ms: int | None = None
 
 
 class Tick(Struct, frozen=True, tag_field="type", tag="tick"):

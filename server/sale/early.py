@@ -119,6 +119,14 @@ class EarlyRefusals:
         self._bought(drop_id, [r for r, said in zip(batch, receipts, strict=True) if isinstance(said, Accepted)])
         return receipts, news
 
+    async def look_up(self, drop_id: str, batch: Sequence[OrderRequest]) -> tuple[Receipt | None, ...]:
+        """The book's own; whoever is in such a batch counts as a buyer already."""
+        return await self._book.look_up(drop_id, batch)
+
+    async def ping(self) -> None:
+        """The book's own."""
+        await self._book.ping()
+
     def refusal(self, drop: Drop, order: PlaceOrder, viewer: str, joined_at_s: float) -> Reason | None:
         """Why the order is refused, if that is sure; None: ask the database.
 

@@ -20,6 +20,17 @@ class OrderBook(Protocol):
         """Decides and commits a batch for one drop; repeating it is safe. Raises `Unavailable`: outcome unknown."""
         ...
 
+    async def look_up(self, drop_id: str, batch: Sequence[OrderRequest]) -> tuple[Receipt | None, ...]:
+        """What an earlier `commit` of unknown outcome came to; None: it took nothing of this, and never will.
+
+        Raises `Unavailable`: still unknown.
+        """
+        ...
+
+    async def ping(self) -> None:
+        """Returns when the book can be asked. Raises `Unavailable`."""
+        ...
+
 
 class BuyersBook(OrderBook, Protocol):
     """An `OrderBook` that tells who is in it."""

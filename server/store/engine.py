@@ -51,12 +51,24 @@ class Database:
             async with asyncio.timeout(self._deadline_s), self.engine.begin() as connection:
                 yield connection
 
-    async def run(self, work: Callable[[AsyncConnection], Awaitable[T]], *, again_on_duplicate: bool = False) -> T:
+    async def run(
+        self,
+        work: Callable[[AsyncConnection], Awaitable[T]],
+        *,
+        again_on_duplicate: bool = False,
+        within_s: float | None = None,
+    ) -> T:
         """Does `work` in a transaction, and all of it again (at most `TRIES_MAX` times) when the server says so.
 
         `again_on_duplicate` also repeats after a duplicate key: for work that looks before it inserts, so that the
-        next try finds the row that was faster. Raises `Unavailable`, and whatever `work` raises.
+        next try finds the row that was faster. `within_s` bounds all tries together, where the deadline of each is
+        too long. Raises `Unavailable`, and whatever `work` raises.
         """
+        with _translated():
+            async with asyncio.timeout(within_s):
+                return await self._try(work, again_on_duplicate=again_on_duplicate)
+
+    async def _try(self, work: Callable[[AsyncConnection], Awaitable[T]], *, again_on_duplicate: bool) -> T:
         for attempt in range(1, TRIES_MAX + 1):
             try:
                 async with self.transaction() as connection:

@@ -13,13 +13,17 @@ from server.domain.drop import DropStatus, StockLine
 from server.domain.events import DropEvent, EventKind
 from server.domain.news import News
 from server.domain.order import Order, OrderRequest, OrderStatus, Receipt
-from server.domain.stock import Decision, Offer, decide
+from server.domain.stock import Decision, Offer, again, decide
 from server.store import events
 from server.store.engine import Database
-from server.store.rows import drops_of
+from server.store.rows import drops_of, lock_stock
 from server.store.tables import datetime_of, drop_stock, drops, orders, streams
 
 HISTORY_PAGE_MAX = 100
+
+COMMIT_WITHIN_S = 3.0
+"""Longest that a batch may take, all tries together. Shorter than other units of work: what hangs on a connection that
+was lost without a word keeps its drop from selling, although the database may be back for long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +111,33 @@ class Orders:
         Cancelled before COMMIT, nothing is taken.
         """
         return await self._database.run(
-            lambda connection: self._decide(connection, drop_id, batch), again_on_duplicate=True
+            lambda connection: self._decide(connection, drop_id, batch),
+            again_on_duplicate=True,
+            within_s=COMMIT_WITHIN_S,
         )
+
+    async def look_up(self, drop_id: str, batch: Sequence[OrderRequest]) -> tuple[Receipt | None, ...]:
+        """What a `commit` of unknown outcome came to: for each order the receipt its `ref` has, None where there is
+        none. Raises `Unavailable`.
+
+        None is final: that commit did not take the order and never will. For COMMIT is sent only after every statement
+        was answered, by when the transaction has the drop's stock rows; the server holds them for it until it is
+        committed or undone, even if its client is gone; and here they are waited for.
+        """
+
+        async def work(connection: AsyncConnection) -> Mapping[tuple[str, str], Order]:
+            await lock_stock(connection, drop_id)
+            earlier, *_ = await self._known(connection, drop_id, batch)
+            return earlier
+
+        placed = await self._database.run(work, within_s=COMMIT_WITHIN_S)
+        known = (placed.get((request.viewer, request.ref)) for request in batch)
+        return tuple(again(order, request) if order else None for order, request in zip(known, batch, strict=True))
+
+    async def ping(self) -> None:
+        """One cheap round trip. Raises `Unavailable`."""
+        async with self._database.reading() as connection:
+            await connection.execute(select(1))
 
     async def _decide(
         self, connection: AsyncConnection, drop_id: str, batch: Sequence[OrderRequest]

@@ -58,8 +58,15 @@ test("while the link is down the button waits and the card says so", () => {
 });
 
 test("an order without a final answer can be tried again, with its choice locked when it may have been bought", () => {
-  const busy = cardOf(sight({ entry: entry("retry", "busy"), outcome: answer({ status: "rejected", reason: "busy", retry: true }) }));
-  assert.deepEqual([busy.button.label, busy.button.action, busy.locked], ["Try again", "retry", false]);
+  const refused = (reason) => answer({ status: "rejected", reason, retry: true });
+  const sure = cardOf(sight({ entry: entry("retry", "not_open"), outcome: refused("not_open") }));
+  assert.deepEqual([sure.button.label, sure.button.action, sure.locked], ["Try again", "retry", false]);
+  for (const phase of [drop(), drop({ status: "closed" })]) {
+    const busy = cardOf(sight({ drop: phase, entry: entry("unknown", "busy"), outcome: refused("busy") }));
+    assert.deepEqual([busy.button.label, busy.button.action, busy.locked], ["Try again", "retry", true]);
+    assert.match(busy.message, /never buys twice/);
+    assert.doesNotMatch(busy.message, /Nothing was bought/);
+  }
   const unknown = cardOf(sight({ entry: entry("unknown"), drop: drop({ status: "sold_out" }) }));
   assert.deepEqual([unknown.button.label, unknown.locked], ["Try again", true]);
 });

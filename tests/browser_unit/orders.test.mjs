@@ -3,14 +3,14 @@ import assert from "node:assert/strict";
 import { webcrypto } from "node:crypto";
 import { test } from "node:test";
 import { Restocks } from "../../client/host/commands.js";
-import { ANSWER_WITHIN_MS, Orders, RESEND_WITHIN_MS } from "../../client/shared/orders.js";
+import { AGAIN_WITHIN_MS, ANSWER_WITHIN_MS, Orders, RESEND_WITHIN_MS } from "../../client/shared/orders.js";
 
 // Browsers and newer nodes have it; node 18 only behind a flag.
 // @ts-ignore
 globalThis.crypto ??= webcrypto;
 
 function makeTab(kept = new Map()) {
-  const tab = { at: 1_000_000, sent: [], up: true, refs: 0, kept };
+  const tab = { at: 1_000_000, sent: [], up: true, refs: 0, kept, timers: [] };
   tab.storage = { getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => kept.set(key, value) };
   tab.load = () => {
     tab.orders = new Orders("evening", {
@@ -18,6 +18,7 @@ function makeTab(kept = new Map()) {
       storage: tab.storage,
       now: () => tab.at,
       ref: () => `ref-${(tab.refs += 1)}`,
+      after: (ms, then) => tab.timers.push({ ms, then }),
     });
   };
   tab.load();
@@ -120,17 +121,68 @@ test("a final refusal ends the ref; the next tap has a new one", () => {
   assert.deepEqual(refs(tab), ["ref-1", "ref-2"]);
 });
 
-test("another choice after `busy` is another order; after `internal` the first must be answered first", () => {
-  const busy = makeTab();
-  busy.orders.place(wish);
-  busy.orders.receive(rejected("ref-1", "busy", true));
-  busy.orders.place({ ...wish, quantity: 2 });
-  assert.deepEqual(refs(busy), ["ref-1", "ref-2"]);
-  const unsure = makeTab();
-  unsure.orders.place(wish);
-  unsure.orders.receive(rejected("ref-1", "internal", true));
-  unsure.orders.place({ ...wish, quantity: 2 });
-  assert.deepEqual(unsure.sent[1], unsure.sent[0]);
+test("another choice after `not_open` is another order; what may have been bought must be answered first", () => {
+  const sure = makeTab();
+  sure.orders.place(wish);
+  sure.orders.receive(rejected("ref-1", "not_open", true));
+  sure.orders.place({ ...wish, quantity: 2 });
+  assert.deepEqual(refs(sure), ["ref-1", "ref-2"]);
+  for (const reason of ["busy", "draining", "rate_limited", "internal"]) {
+    const unsure = makeTab();
+    unsure.orders.place(wish);
+    unsure.orders.receive(rejected("ref-1", reason, true));
+    unsure.orders.place({ ...wish, quantity: 2 });
+    assert.deepEqual(unsure.sent[1], unsure.sent[0]);
+  }
+});
+
+const busy = (ref) => ({ ...rejected(ref, "busy", true), retry_in_ms: 700 });
+
+test("a busy server is asked again when it said, under the same ref, without the viewer", () => {
+  const tab = makeTab();
+  tab.orders.place(wish);
+  assert.equal(tab.orders.receive(busy("ref-1")), null, "nothing to tell yet");
+  assert.equal(tab.orders.of("d")?.state, "sending");
+  assert.equal(tab.sent.length, 1, "not at once");
+  const [{ ms, then }] = tab.timers;
+  assert.equal(ms, 700);
+  then();
+  assert.deepEqual(refs(tab), ["ref-1", "ref-1"]);
+  tab.orders.receive(accepted("ref-1"));
+  assert.equal(tab.orders.bought("d"), 1);
+});
+
+test("a server that stays busy is asked for so long; then the viewer decides", () => {
+  const tab = makeTab();
+  tab.orders.place(wish);
+  tab.at += AGAIN_WITHIN_MS;
+  assert.equal(tab.orders.receive(busy("ref-1"))?.ref, "ref-1");
+  assert.equal(tab.timers.length, 0);
+  assert.equal(tab.orders.of("d")?.state, "unknown");
+  tab.orders.retry("d");
+  tab.orders.receive(busy("ref-1"));
+  assert.equal(tab.timers.length, 1, "and asked again after that");
+});
+
+test("an order that was answered, sent on another link or left behind is not asked again", () => {
+  const late = makeTab();
+  late.orders.place(wish);
+  late.orders.receive(busy("ref-1"));
+  late.orders.receive(accepted("ref-1"));
+  late.timers[0].then();
+  assert.equal(late.sent.length, 1);
+  const moved = makeTab();
+  moved.orders.place(wish);
+  moved.orders.receive(busy("ref-1"));
+  moved.orders.welcome("ada");
+  moved.timers[0].then();
+  assert.deepEqual(refs(moved), ["ref-1", "ref-1"]);
+  const left = makeTab();
+  left.orders.place(wish);
+  left.orders.receive(busy("ref-1"));
+  left.orders.welcome(null);
+  left.timers[0].then();
+  assert.equal(left.sent.length, 1);
 });
 
 test("no answer on a live link lets the viewer try again, and a late receipt still counts", () => {

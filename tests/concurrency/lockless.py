@@ -16,7 +16,7 @@ from server.store.engine import Database
 from server.store.orders import STOCKED_DROP, Orders, offer_of
 from server.store.tables import drop_stock
 
-WITHIN_S = 4.0  # below a unit of work's deadline
+WITHIN_S = 2.5  # below a batch's deadline
 
 
 class LockFreeOrders(Orders):

@@ -104,6 +104,27 @@ async def test_an_accepted_order_survives_a_server_killed_the_moment_after(
     assert await shop.violations() == []
 
 
+async def test_one_broken_connection_clears_the_pool_of_all_that_are_older(
+    request: pytest.FixtureRequest, shop: Shop, database: Database
+) -> None:
+    if database.is_sqlite:
+        return  # no server, no connections to lose
+    mariadb: MariaDB = request.getfixturevalue("mariadb")
+    everybody = asyncio.Barrier(5)
+
+    async def hold() -> None:
+        async with database.transaction():
+            await everybody.wait()
+
+    await asyncio.gather(*(hold() for _ in range(5)))
+    await asyncio.to_thread(mariadb.kill)
+    await asyncio.to_thread(mariadb.start)
+    with pytest.raises(Unavailable):
+        await shop.orders.ping()
+    for _ in range(5):
+        await shop.orders.ping()
+
+
 async def test_the_same_ref_again_gets_the_first_receipt_and_buys_once(shop: Shop) -> None:
     drop = await shop.open_drop(5)
     first, twin, tail = await shop.commit(drop, [shop.wish(drop, ref="r1"), shop.wish(drop, ref="r1"), shop.wish(drop)])
@@ -317,3 +338,41 @@ async def test_the_buyers_are_read_from_an_index_alone(shop: Shop) -> None:
     (plan,) = await shop.sql(f"{explain} {query}", drop=drop.id)
     assert "orders_drop_viewer" in str(plan)
     assert ("COVERING INDEX" if shop.database.is_sqlite else "Using index") in str(plan)
+
+
+async def test_looking_up_gives_each_ref_the_receipt_it_has(shop: Shop) -> None:
+    drop, other = await shop.open_drop(1), await shop.open_drop(5)
+    bought, late = shop.wish(drop), shop.wish(drop, 1)
+    receipts = await shop.commit(drop, [bought, late])
+    assert reasons(receipts) == ["accepted", "sold_out"]
+    another_order = msgspec.structs.replace(bought, order=new_id())
+    another_body = msgspec.structs.replace(bought, quantity=2)
+    foreign = shop.wish(drop, 2, ref=bought.ref)
+    assert await shop.orders.look_up(drop.id, [bought, late, another_order, another_body, foreign]) == (
+        receipts[0],
+        None,  # what was not accepted is not kept
+        receipts[0],
+        Rejected(bought.ref, Reason.CONFLICT),
+        None,
+    )
+    assert await shop.orders.look_up(other.id, [shop.wish(other)]) == (None,)
+    assert await shop.orders.look_up(new_id(), [bought]) == (receipts[0],)  # the ref is known, whatever the drop
+
+
+async def test_looking_up_a_batch_is_as_many_statements_whatever_its_size(shop: Shop, database: Database) -> None:
+    drop = await shop.open_drop(100, limit=100)
+    batch = [shop.wish(drop, n % 5) for n in range(50)]
+    receipts = await shop.commit(drop, batch)
+    with counted(database) as seen:
+        assert await shop.orders.look_up(drop.id, batch) == receipts
+    assert len([word for word in seen if word not in ("COMMIT", "BEGIN")]) == 2
+
+
+async def test_a_ping_answers_or_is_unavailable(shop: Shop) -> None:
+    await shop.orders.ping()
+    nowhere = open_database("mysql+aiomysql://nobody@127.0.0.1:1/nothing")
+    try:
+        with pytest.raises(Unavailable):
+            await Orders(nowhere).ping()
+    finally:
+        await nowhere.close()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
+import msgspec
 import pytest
 
 from server import metrics
@@ -205,7 +205,7 @@ async def test_a_late_receipt_reaches_every_socket_of_its_viewer_in_the_drops_st
         ann, bob, again = viewer_of(stream), Viewer("bob"), viewer_of(stream)
         stream.join(bob, "session", None, None)  # type: ignore[arg-type]
         relay.deliver(DROP.id, "ann", receipt)
-        relay.deliver("another", "ann", replace(receipt, ref="r2"))
+        relay.deliver("another", "ann", msgspec.structs.replace(receipt, ref="r2"))
         assert (ann.receipts, again.receipts, bob.receipts) == (["r1"], ["r1"], [])
 
 

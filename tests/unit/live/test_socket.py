@@ -137,7 +137,14 @@ async def test_too_many_orders_in_flight_are_busy_at_once(scene: Scene) -> None:
         scene.hears(order(f"r{number}"))
     assert len(scene.till.taken) == ORDERS_IN_FLIGHT_MAX
     assert scene.wire.said == [
-        {"type": "receipt", "ref": f"r{ORDERS_IN_FLIGHT_MAX}", "status": "rejected", "reason": "busy", "retry": True}
+        {
+            "type": "receipt",
+            "ref": f"r{ORDERS_IN_FLIGHT_MAX}",
+            "status": "rejected",
+            "reason": "busy",
+            "retry": True,
+            "retry_in_ms": 1_000,
+        }
     ]
     scene.till.taken[0][2].set_result(Rejected("r0", Reason.SOLD_OUT))
     await asyncio.sleep(0)

@@ -64,6 +64,9 @@ def test_a_rejected_receipt():
     assert codec.encode_receipt(Rejected("01JD9", Reason.SOLD_OUT)) == (
         '{"type":"receipt","ref":"01JD9","status":"rejected","reason":"sold_out","retry":false}'
     )
+    assert codec.encode_receipt(Rejected("01JD9", Reason.BUSY, 700)) == (
+        '{"type":"receipt","ref":"01JD9","status":"rejected","reason":"busy","retry":true,"retry_in_ms":700}'
+    )
 
 
 @pytest.mark.parametrize("reason", list(Reason))

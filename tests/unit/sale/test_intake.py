@@ -80,7 +80,9 @@ async def test_while_draining_every_new_order_is_sent_elsewhere_and_those_taken_
     taken = intake.place(ANN, PlaceOrder(ref="r1", drop=DROP, quantity=1), None, 0)
     intake.drain()
     late = intake.place(ANN, PlaceOrder(ref="r2", drop=DROP, quantity=1), None, 0)
-    assert late.result() == Rejected("r2", Reason.DRAINING)
+    refused = late.result()
+    assert refused == Rejected("r2", Reason.DRAINING, refused.retry_in_ms)
+    assert refused.retry_in_ms is not None  # on whichever replica it is by then
     assert await asyncio.wait_for(taken, 5) == Rejected("r1", Reason.SOLD_OUT)
     assert [request.ref for request in book.asked] == ["r1"]
 
