@@ -36,6 +36,7 @@ from server.sale.announcer import Announcer
 from server.sale.committer import Committer
 from server.sale.desk import Desk
 from server.sale.intake import Intake
+from server.sale.timekeeper import Timekeeper
 from server.settings import Settings
 from server.store.catalog import Catalog
 from server.store.drops import Drops
@@ -44,6 +45,7 @@ from server.store.orders import Orders
 from server.store.schema import check_schema
 from server.store.single import only_replica
 from server.store.streams import Streams
+from server.store.times import Times
 from server.store.users import Users
 from server.web import answers
 from server.web.edge import Edge
@@ -118,6 +120,9 @@ async def opened(settings: Settings) -> AsyncIterator[House]:
         stack.push_async_callback(committer.flush)
         intake = Intake(committer)
         desk = Desk(streams, drops, announcer.announce)
+        timekeeper = Timekeeper(Times(database), announcer.announce)
+        timekeeper.start()
+        stack.push_async_callback(timekeeper.close)
 
         if settings.bus_url == "memory://":
             keep: MemoryKeep | RedisKeep = MemoryKeep()
