@@ -20,7 +20,7 @@ DUE_MAX = 100
 """Most drops of one look. When more are due, the next look follows at once."""
 
 BROKEN_S = 30.0
-"""How long a drop is left alone whose turn failed with a bug: it must neither stop the others nor fill the log."""
+"""How long a drop is left alone whose turn was refused, or failed with a bug: it must not fill the log."""
 
 BUSY_S = 3.0
 """How long a drop is left alone whose turn found no answer: others may be free while somebody holds its rows."""
@@ -82,8 +82,8 @@ class Timekeeper:
         self._answered = True
         if made and len(due) == DUE_MAX:
             return 0.0
-        next_s = min((in_ms / 1000 for _, in_ms in due if in_ms > 0), default=LOOK_EVERY_S)
-        return max(0.0, next_s - (clock() - answered))
+        ahead = [in_ms / 1000 for _, in_ms in due if in_ms > 0]
+        return max(0.0, min(ahead) - (clock() - answered)) if ahead else LOOK_EVERY_S
 
     async def _turn(self, drop: str) -> bool:
         """Whether the turn was made here. Raises `Unavailable`."""
@@ -91,6 +91,7 @@ class Timekeeper:
             news = await self._book.turn(drop)
         except Refused as refused:
             log.info("a drop has no turn to make", extra={"drop": drop, "detail": refused.detail})
+            self._leave_alone(drop, BROKEN_S)
             return False
         except Unavailable:
             self._leave_alone(drop, BUSY_S)

@@ -151,7 +151,8 @@ class Drops:
                 raise Refused(Reason.BAD_REQUEST, "variant must be one of the drop's variants")
             if found.drop.status is DropStatus.CLOSED:
                 raise Refused(Reason.CONFLICT, "the drop is closed: put a new one on the run sheet")
-            if found.put_in[variant] + quantity > QUANTITY_MAX:
+            row = select(drop_stock.c.put_in).where(drop_stock.c.drop_id == drop_id, drop_stock.c.variant_id == variant)
+            if (await connection.execute(row)).scalar_one() + quantity > QUANTITY_MAX:
                 raise Refused(Reason.BAD_REQUEST, f"a drop holds at most {QUANTITY_MAX} of a variant")
             await _take_from_catalogue(connection, found.drop.product, ((variant, quantity),))
             await connection.execute(

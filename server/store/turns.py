@@ -29,12 +29,16 @@ class Found:
     slug: str
     over: bool
     """Whether its stream has ended, which is for ever. When not, it may yet end before the stream's row is locked."""
-    put_in: dict[str, int]
 
 
 async def locked(connection: AsyncConnection, drop_id: str) -> Found:
-    """Locks a drop's stock rows and reads it. Raises `Refused` when there is no such drop."""
-    stock = await lock_stock(connection, drop_id)
+    """Locks a drop's stock rows, then reads it. Raises `Refused` when there is no such drop."""
+    await lock_stock(connection, drop_id)
+    return await read(connection, drop_id)
+
+
+async def read(connection: AsyncConnection, drop_id: str) -> Found:
+    """A drop as it is; true until COMMIT only under the lock. Raises `Refused` when there is no such drop."""
     found = await drops_of(connection, drops.c.id == drop_id)
     if not found:
         raise Refused(Reason.NOT_FOUND, "there is no such drop")
@@ -45,8 +49,7 @@ async def locked(connection: AsyncConnection, drop_id: str) -> Found:
             .where(drops.c.id == drop_id)
         )
     ).one()
-    put_in = {row["variant_id"]: row["put_in"] for row in stock}
-    return Found(found[0], stream.id, stream.slug, stream.status == StreamStatus.ENDED, put_in)
+    return Found(found[0], stream.id, stream.slug, stream.status == StreamStatus.ENDED)
 
 
 async def opened(
