@@ -47,6 +47,7 @@ from server.store.single import only_replica
 from server.store.streams import Streams
 from server.store.times import Times
 from server.store.users import Users
+from server.store.watch import Watch
 from server.web import answers
 from server.web.edge import Edge
 from server.web.routes import routes
@@ -123,6 +124,9 @@ async def opened(settings: Settings) -> AsyncIterator[House]:
         timekeeper = Timekeeper(Times(database), announcer.announce)
         timekeeper.start()
         stack.push_async_callback(timekeeper.close)
+        watch = Watch(database)
+        watch.start()
+        stack.push_async_callback(watch.close)
 
         if settings.bus_url == "memory://":
             keep: MemoryKeep | RedisKeep = MemoryKeep()
