@@ -30,7 +30,7 @@ REST = 9
 """After each query the watch rests so many times as long: it takes at most a tenth of one of the server's cores."""
 
 ORDERS_PAGE = 5_000
-"""Orders of one query, about: some 20 ms each (docs/operations.md)."""
+"""Orders of one query, about: tens of ms each (measured, docs/operations.md)."""
 
 FOUND_MAX = 1_000
 """Broken drops, streams and variants that are kept and counted. When full, further ones are only logged."""
@@ -46,8 +46,9 @@ _LOCK = text("SELECT GET_LOCK(CONCAT('dropcast watch ', MD5(DATABASE())), 0)")
 class Watch:
     """Logs each violation when it is found, and counts in `dropcast_violations` those that are still there.
 
-    A pass first checks what was found broken before, then what is on sale (open and sold-out drops, their variants,
-    live streams), then goes on through the rest for `OLD_S`. Who watches keeps a connection of its own, beside the
+    A pass first checks what was found broken before, then the stock equation of what is on sale (open and sold-out
+    drops, their variants, live streams), then goes on with every invariant through all there is, for `OLD_S`. Who
+    watches keeps a connection of its own, beside the
     pool's, with the server's named lock on it: when the replica or the connection dies, another takes over within
     `PASS_EVERY_S`. Owns one task, which runs until `close()`.
     """
@@ -101,11 +102,13 @@ class Watch:
             await self._sleep(PASS_EVERY_S)
 
     async def _pass(self, reader: _Reader) -> None:
+        broken = tuple(self._found)
+        for kind, subject in broken:
+            await self._check(reader, kind, subject, whole=True)
         for kind in _KINDS:
-            hot = [row[0] for row in await reader.moment(kind.hot)]
-            broken = [subject for known, subject in self._found if known is kind]
-            for subject in dict.fromkeys((*broken, *hot)):
-                await self._check(reader, kind, subject)
+            for (subject,) in await reader.moment(kind.hot):
+                if (kind, subject) not in broken:
+                    await self._check(reader, kind, subject, whole=False)
         enough = reader.spent_s + OLD_S
         on_the_way = list(_KINDS)
         while on_the_way and reader.spent_s < enough:
@@ -115,11 +118,11 @@ class Watch:
                 if subject is None:
                     on_the_way.remove(kind)  # once through is enough for one pass
                 else:
-                    await self._check(reader, kind, subject)
+                    await self._check(reader, kind, subject, whole=True)
 
-    async def _check(self, reader: _Reader, kind: _Kind, subject: str) -> None:
+    async def _check(self, reader: _Reader, kind: _Kind, subject: str, *, whole: bool) -> None:
         async with reader.connection.begin():
-            found = [sentence async for sentence in kind.check(reader, subject)][:SENTENCES_MAX]
+            found = [sentence async for sentence in kind.check(reader, subject, whole)][:SENTENCES_MAX]
         known = self._found.pop((kind, subject), [])
         for sentence in found:
             if sentence not in known:
@@ -161,7 +164,8 @@ class _Reader:
                 yield invariant.sentence.format(*row)
 
 
-async def _of_drop(reader: _Reader, drop: str) -> AsyncIterator[str]:
+async def _of_drop(reader: _Reader, drop: str, whole: bool) -> AsyncIterator[str]:
+    """The drop, and its orders added up; each of its orders by itself only when it is the `whole` check."""
     async for sentence in reader.violations(invariants.OF_DROP, drop=drop):
         yield sentence
     units: dict[str, int] = {}
@@ -169,34 +173,36 @@ async def _of_drop(reader: _Reader, drop: str) -> AsyncIterator[str]:
     while after != _LAST:
         end = await reader.rows(invariants.PAGE_END, drop=drop, after=after, page=ORDERS_PAGE - 1)
         page = {"drop": drop, "after": after, "upto": end[0][0] if end else _LAST}
-        for row in await reader.rows(invariants.UNITS, **page):
+        sold = await reader.rows(invariants.UNITS, **page)
+        for row in sold:
             units[row.variant_id] = units.get(row.variant_id, 0) + int(row.units)
-        async for sentence in reader.violations(invariants.OF_ORDERS, **page):
-            yield sentence
+        if sold and whole:
+            async for sentence in reader.violations(invariants.OF_ORDERS, **page):
+                yield sentence
         after = page["upto"]
     for row in await reader.rows(invariants.STOCK, drop=drop):
         if row.sold != units.get(row.variant_id, 0):
             yield invariants.SOLD.sentence.format(drop, row.variant_id, row.sold, units.get(row.variant_id, 0))
 
 
-async def _of_stream(reader: _Reader, stream: str) -> AsyncIterator[str]:
+async def _of_stream(reader: _Reader, stream: str, _whole: bool) -> AsyncIterator[str]:
     async for sentence in reader.violations(invariants.OF_STREAM, stream=stream):
         yield sentence
 
 
-async def _of_variant(reader: _Reader, variant: str) -> AsyncIterator[str]:
+async def _of_variant(reader: _Reader, variant: str, _whole: bool) -> AsyncIterator[str]:
     async for sentence in reader.violations(invariants.OF_VARIANT, variant=variant):
         yield sentence
 
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """Something that is checked by itself: which of them move now, which comes after which, and how."""
+    """Something that is checked by itself: which of them move now, which comes after which, and how: whole or not."""
 
     name: str
     hot: TextClause
     next: TextClause
-    check: Callable[[_Reader, str], AsyncIterator[str]]
+    check: Callable[[_Reader, str, bool], AsyncIterator[str]]
 
 
 _KINDS = (
