@@ -112,6 +112,10 @@ CREATE TABLE drops (
   PRIMARY KEY (id),
   -- serves a stream's run sheet in the order it was made
   KEY drops_stream (stream_id, id),
+  -- serves the question which drops are to open by themselves now
+  KEY drops_opening (status, opens_at),
+  -- serves the question which drops are to close by themselves now
+  KEY drops_closing (status, closes_at),
   CONSTRAINT drops_stream_known FOREIGN KEY (stream_id) REFERENCES streams (id),
   CONSTRAINT drops_product FOREIGN KEY (product_id) REFERENCES products (id),
   -- the four states of a drop, and no other

@@ -38,6 +38,7 @@ from server.sale.committer import Committer
 from server.sale.desk import Desk
 from server.sale.early import EarlyRefusals
 from server.sale.intake import Intake
+from server.sale.timekeeper import Timekeeper
 from server.settings import Settings
 from server.store.catalog import Catalog
 from server.store.drops import Drops
@@ -46,7 +47,9 @@ from server.store.orders import Orders
 from server.store.schema import check_schema
 from server.store.single import only_replica
 from server.store.streams import Streams
+from server.store.times import Times
 from server.store.users import Users
+from server.store.watch import Watch
 from server.web import answers
 from server.web.edge import Edge
 from server.web.routes import routes
@@ -129,6 +132,12 @@ async def opened(settings: Settings) -> AsyncIterator[House]:
         stack.push_async_callback(committer.close)
         intake = Intake(committer, early)
         desk = Desk(streams, drops, announcer.announce)
+        timekeeper = Timekeeper(Times(database), announcer.announce)
+        timekeeper.start()
+        stack.push_async_callback(timekeeper.close)
+        watch = Watch(database)
+        watch.start()
+        stack.push_async_callback(watch.close)
 
         if settings.bus_url == "memory://":
             keep: MemoryKeep | RedisKeep = MemoryKeep()

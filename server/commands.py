@@ -23,7 +23,6 @@ from server.store.verify import violations
 
 TICKETS_MAX = 1_000_000
 _TICKETS_AT_ONCE = 1_000
-_VERIFY_DEADLINE_S = 600.0
 
 
 async def init_db(settings: Settings) -> int:
@@ -77,7 +76,7 @@ async def mint_tickets(settings: Settings, *, stream: str, viewers: int, ttl_s: 
 
 async def verify(settings: Settings) -> int:
     """`dropcast verify`: each violation on a line; 1 when there is one."""
-    database = open_database(settings.database_url, pool_size=1, deadline_s=_VERIFY_DEADLINE_S)
+    database = open_database(settings.database_url, pool_size=1, deadline_s=settings.database_deadline_s)
     try:
         await check_schema(database)
         found = 0

@@ -29,6 +29,8 @@ COMMIT_SECONDS = Histogram(
 QUEUE_ORDERS = Gauge("dropcast_orders_waiting", "Orders waiting for the committer")
 BREAKER_OPEN = Gauge("dropcast_breaker_open", "1 while orders are refused because the database does not answer")
 LATE = Counter("dropcast_receipts_late_total", "Orders found accepted after their viewer was told busy")
+VIOLATIONS = Gauge("dropcast_violations", "Violations of invariants in the database, found by the replica that watches")
+VERIFIED = Gauge("dropcast_verified_timestamp_seconds", "When this replica last ended a pass of the watch")
 TASKS_DIED = Counter("dropcast_tasks_died_total", "Background tasks that ended by themselves", ["owner"])
 BUGS = Counter("dropcast_bugs_total", "Unexpected errors answered with internal", ["where"])
 

@@ -72,6 +72,21 @@ def lines_of(drop: Drop) -> tuple[StockLine, ...]:
     return tuple(StockLine(drop.id, v.id, v.left, v.version) for v in drop.variants)
 
 
+def turn_of(drop: Drop, *, over: bool, now_ms: int) -> DropStatus | None:
+    """What a drop's own times make of it now: `OPEN`, `CLOSED`, or None when nothing (yet, or any more).
+
+    A scheduled drop that missed both its times closes without having been open. `over` says that the stream has
+    ended: nothing opens there any more, so a drop whose opening time comes closes, and gives its stock back.
+    """
+    if drop.status is DropStatus.CLOSED:
+        return None
+    if drop.closes_at is not None and drop.closes_at <= now_ms:
+        return DropStatus.CLOSED
+    if drop.status is DropStatus.SCHEDULED and drop.opens_at is not None and drop.opens_at <= now_ms:
+        return DropStatus.CLOSED if over else DropStatus.OPEN
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class DropPlan:
     """What a host puts on the run sheet. `product` is an id or a SKU; `stock` names variants and units to put in."""

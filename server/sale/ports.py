@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from server.domain.drop import Drop, DropPlan
@@ -59,6 +59,21 @@ class DropBook(Protocol):
         self, host: User, drop_id: str, variant: str, quantity: int, ref: str | None
     ) -> tuple[Drop, News]:
         """Puts more in."""
+        ...
+
+
+class TimeBook(Protocol):
+    """Where the times of drops are kept, by one clock for all replicas. Each call may raise `Unavailable`."""
+
+    async def due(self, within_ms: int, limit: int, *, without: Collection[str] = ()) -> Sequence[tuple[str, int]]:
+        """Drops whose time is past or comes within so many ms: (id, ms until then), soonest first."""
+        ...
+
+    async def turn(self, drop_id: str) -> News | None:
+        """Opens or closes a drop whose time has come, once over all replicas; None when there is nothing to do.
+
+        May raise `Refused`.
+        """
         ...
 
 

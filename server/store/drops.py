@@ -7,28 +7,25 @@ neither stock nor status changes under its hands.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from sqlalchemy import RowMapping, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.domain.drop import QUANTITY_MAX, Drop, DropPlan, DropStatus, DropVariant, StockLine, lines_of
+from server.domain.drop import QUANTITY_MAX, Drop, DropPlan, DropStatus, DropVariant, StockLine
 from server.domain.errors import Reason, Refused
 from server.domain.events import DropEvent, EventKind
 from server.domain.ids import new_id
 from server.domain.news import News
 from server.domain.user import User
 from server.domain.views import StreamStatus
-from server.store import audit, events
+from server.store import audit, events, turns
 from server.store.engine import Database
-from server.store.rows import drops_of, lock_stock, owned
+from server.store.rows import owned
 from server.store.tables import drop_stock, drops, products, streams, variants
 
 DROPS_MAX = 200
 """Most drops of one stream that are not closed: with `CLOSED_KEPT`, bounds its snapshot."""
-
-
-_ACTIONS = {EventKind.DROP_OPENED: "drop.open", EventKind.DROP_CLOSED: "drop.close"}
 
 
 class Drops:
@@ -120,12 +117,7 @@ class Drops:
             now = await self._database.now_ms(connection)
             if found.drop.closes_at is not None and found.drop.closes_at <= now:
                 raise Refused(Reason.CONFLICT, "the drop's closing time is past: put a new one on the run sheet")
-            # locked, so that the stream cannot end between this look and the event
-            stream = await owned(connection, host, streams.c.id == found.stream_id, lock=True)
-            if stream["status"] == StreamStatus.ENDED:
-                raise Refused(Reason.CONFLICT, "the stream is over: create another")
-            opened = replace(found.drop, status=DropStatus.OPEN, opens_at=now)
-            return await self._changed(connection, host, found, opened, EventKind.DROP_OPENED, now)
+            return await turns.opened(connection, host, found, now, opens_at=now)
 
         return await self._database.run(work)
 
@@ -136,19 +128,8 @@ class Drops:
             found = await _commanded(connection, host, drop_id)
             if found.drop.status is DropStatus.CLOSED:
                 return found.drop, News(found.slug)
-            for line in sorted(lines_of(found.drop), key=lambda line: line.variant):
-                await connection.execute(
-                    update(drop_stock)
-                    .where(drop_stock.c.drop_id == drop_id, drop_stock.c.variant_id == line.variant)
-                    .values(left=0, given_back=drop_stock.c.given_back + line.left, version=drop_stock.c.version + 1)
-                )
-                await connection.execute(
-                    update(variants).where(variants.c.id == line.variant).values(stock=variants.c.stock + line.left)
-                )
             now = await self._database.now_ms(connection)
-            emptied = tuple(replace(v, left=0, version=v.version + 1) for v in found.drop.variants)
-            closed = replace(found.drop, status=DropStatus.CLOSED, closes_at=now, variants=emptied)
-            return await self._changed(connection, host, found, closed, EventKind.DROP_CLOSED, now)
+            return await turns.closed(connection, host, found, now, closes_at=now)
 
         return await self._database.run(work)
 
@@ -170,7 +151,8 @@ class Drops:
                 raise Refused(Reason.BAD_REQUEST, "variant must be one of the drop's variants")
             if found.drop.status is DropStatus.CLOSED:
                 raise Refused(Reason.CONFLICT, "the drop is closed: put a new one on the run sheet")
-            if found.put_in[variant] + quantity > QUANTITY_MAX:
+            row = select(drop_stock.c.put_in).where(drop_stock.c.drop_id == drop_id, drop_stock.c.variant_id == variant)
+            if (await connection.execute(row)).scalar_one() + quantity > QUANTITY_MAX:
                 raise Refused(Reason.BAD_REQUEST, f"a drop holds at most {QUANTITY_MAX} of a variant")
             await _take_from_catalogue(connection, found.drop.product, ((variant, quantity),))
             await connection.execute(
@@ -188,42 +170,16 @@ class Drops:
             await audit.record(connection, now, host, "drop.restock", drop_id, detail, ref)
             if found.drop.status is DropStatus.SOLD_OUT:
                 reopened = replace(stocked, status=DropStatus.OPEN)
-                return await self._changed(connection, host, found, reopened, EventKind.DROP_OPENED, now)
+                return await turns.changed(connection, host, found, reopened, EventKind.DROP_OPENED, now)
             return stocked, News(found.slug, stock=(StockLine(drop_id, variant, more.left, more.version),))
 
         return await self._database.run(work, again_on_duplicate=True)
 
-    @staticmethod
-    async def _changed(
-        connection: AsyncConnection, host: User, found: _Found, drop: Drop, kind: EventKind, now: int
-    ) -> tuple[Drop, News]:
-        frame = await events.append(connection, found.stream_id, now, DropEvent(kind, drop))
-        await connection.execute(
-            update(drops)
-            .where(drops.c.id == drop.id)
-            .values(status=drop.status, opens_at=drop.opens_at, closes_at=drop.closes_at)
-        )
-        await audit.record(connection, now, host, _ACTIONS[kind], drop.id, {})
-        return drop, News(found.slug, (frame,), lines_of(drop))
 
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    drop: Drop
-    stream_id: str
-    slug: str
-    put_in: dict[str, int]
-
-
-async def _commanded(connection: AsyncConnection, host: User, drop_id: str) -> _Found:
-    stock = await lock_stock(connection, drop_id)
-    found = await drops_of(connection, drops.c.id == drop_id)
-    if not found:
-        raise Refused(Reason.NOT_FOUND, "there is no such drop")
-    stream = await owned(
-        connection, host, streams.c.id == select(drops.c.stream_id).where(drops.c.id == drop_id).scalar_subquery()
-    )
-    return _Found(found[0], stream["id"], stream["slug"], {row["variant_id"]: row["put_in"] for row in stock})
+async def _commanded(connection: AsyncConnection, host: User, drop_id: str) -> turns.Found:
+    found = await turns.locked(connection, drop_id)
+    await owned(connection, host, streams.c.id == found.stream_id)
+    return found
 
 
 async def _product(connection: AsyncConnection, product: str) -> RowMapping:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, event, literal_column, select
@@ -87,11 +87,30 @@ class Database:
         """Reads only; with `one_moment` all its statements see the same commit. Raises `Unavailable`."""
         with _translated():
             async with asyncio.timeout(self._deadline_s), self.engine.connect() as connection:
-                options: dict[str, Any] = {"dropcast_reading": True}
-                if one_moment and not self.is_sqlite:
-                    options["isolation_level"] = "REPEATABLE READ"
-                await connection.execution_options(**options)
+                await connection.execution_options(**self._reading(one_moment=one_moment))
                 yield connection
+
+    @asynccontextmanager
+    async def apart(self, *, unhurried: bool = False) -> AsyncIterator[AsyncConnection]:
+        """A connection beside the pool's, for who reads for long: each of its transactions sees one moment.
+
+        No deadline lies on the block, only the server's on each statement, and with `unhurried` not even that one.
+        Closed at the end, and all that belongs to a session with it. Raises `Unavailable`.
+        """
+        with _translated():
+            async with AsyncExitStack() as stack:
+                async with asyncio.timeout(self._deadline_s):
+                    connection = await stack.enter_async_context(self.engine.connect())
+                    await connection.execution_options(**self._reading(one_moment=True))
+                    await connection.run_sync(lambda pooled: pooled.detach())  # the pool makes another in its place
+                    if unhurried and not self.is_sqlite:
+                        await connection.exec_driver_sql(_session_settings(0))  # no limit, to MariaDB and to MySQL
+                        await connection.rollback()
+                yield connection
+
+    def _reading(self, *, one_moment: bool) -> dict[str, Any]:
+        level = {"isolation_level": "REPEATABLE READ"} if one_moment and not self.is_sqlite else {}
+        return {"dropcast_reading": True, **level}
 
     def clock(self) -> ColumnElement[int]:
         """The database's clock in ms, as a column: it decides when a drop opens and closes, whichever replica asks."""

@@ -179,6 +179,8 @@ drops = _table(
     Column("created_at", Ms, nullable=False),
     PrimaryKeyConstraint("id"),
     Index("drops_stream", "stream_id", "id"),
+    Index("drops_opening", "status", "opens_at"),
+    Index("drops_closing", "status", "closes_at"),
     ForeignKeyConstraint(["stream_id"], ["streams.id"], name="drops_stream_known"),
     ForeignKeyConstraint(["product_id"], ["products.id"], name="drops_product"),
     CheckConstraint("status IN ('scheduled', 'open', 'sold_out', 'closed')", name="drops_status_known"),

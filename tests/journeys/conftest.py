@@ -51,8 +51,8 @@ class Shop:
         await self.host.start(slug)
         return slug
 
-    async def drop(self, stream: str, quantity: int, *, limit: int = 2, price: int = 2400) -> str:
-        """A drop on the run sheet."""
+    async def drop(self, stream: str, quantity: int, *, limit: int = 2, price: int = 2400, **times: int) -> str:
+        """A drop on the run sheet; `opens_at`, `closes_at` in ms since the epoch."""
         made = await self.host.post(
             f"/api/host/streams/{stream}/drops",
             {
@@ -61,6 +61,7 @@ class Shop:
                 "currency": "USD",
                 "stock": [{"variant": self.variant, "quantity": quantity}],
                 "limit": limit,
+                **times,
             },
         )
         return str(made["drop"]["id"])

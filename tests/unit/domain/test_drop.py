@@ -4,7 +4,18 @@ from dataclasses import replace
 
 import pytest
 
-from server.domain.drop import LIMIT_MAX, QUANTITY_MAX, TIME_MAX_MS, VARIANTS_MAX, DropPlan, StockLine, lines_of
+from server.domain.drop import (
+    LIMIT_MAX,
+    QUANTITY_MAX,
+    TIME_MAX_MS,
+    VARIANTS_MAX,
+    Drop,
+    DropPlan,
+    DropStatus,
+    StockLine,
+    lines_of,
+    turn_of,
+)
 from server.domain.errors import Reason, Refused
 from server.domain.money import PRICE_MAX
 
@@ -58,3 +69,35 @@ def test_a_plan_out_of_bounds_is_refused_by_the_fields_name(wrong, field):
     with pytest.raises(Refused, match=rf"^bad_request: {field} ") as refused:
         replace(PLAN, **wrong).check()
     assert refused.value.reason is Reason.BAD_REQUEST
+
+
+# Turns
+
+OPENS, CLOSES = 1_000, 2_000
+
+
+@pytest.mark.parametrize(
+    ("status", "times", "now", "over", "turn"),
+    [
+        (DropStatus.SCHEDULED, (OPENS, CLOSES), OPENS - 1, False, None),
+        (DropStatus.SCHEDULED, (OPENS, CLOSES), OPENS, False, DropStatus.OPEN),
+        (DropStatus.SCHEDULED, (OPENS, None), OPENS, False, DropStatus.OPEN),
+        (DropStatus.SCHEDULED, (None, None), CLOSES, False, None),
+        (DropStatus.SCHEDULED, (OPENS, CLOSES), CLOSES, False, DropStatus.CLOSED),
+        (DropStatus.SCHEDULED, (None, CLOSES), CLOSES, False, DropStatus.CLOSED),
+        (DropStatus.SCHEDULED, (OPENS, CLOSES), OPENS - 1, True, None),
+        (DropStatus.SCHEDULED, (OPENS, CLOSES), OPENS, True, DropStatus.CLOSED),
+        (DropStatus.OPEN, (OPENS, CLOSES), CLOSES - 1, False, None),
+        (DropStatus.OPEN, (OPENS, CLOSES), CLOSES, False, DropStatus.CLOSED),
+        (DropStatus.OPEN, (CLOSES, None), CLOSES, False, None),
+        (DropStatus.SOLD_OUT, (OPENS, CLOSES), CLOSES, False, DropStatus.CLOSED),
+        (DropStatus.SOLD_OUT, (OPENS, None), CLOSES, False, None),
+        (DropStatus.CLOSED, (OPENS, CLOSES), CLOSES, False, None),
+        (DropStatus.CLOSED, (OPENS, CLOSES), OPENS, True, None),
+    ],
+)
+def test_a_drops_times_make_of_it_what_was_planned(
+    status: DropStatus, times: tuple[int | None, int | None], now: int, over: bool, turn: DropStatus | None
+) -> None:
+    drop = Drop("d1", "Hoodie", None, 2400, "USD", 2, *times, (), status, "p1")
+    assert turn_of(drop, over=over, now_ms=now) is turn
