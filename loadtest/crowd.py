@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic, time
 
 import msgspec
@@ -23,6 +23,8 @@ import uvloop
 
 from loadtest.backoff import Backoff
 from loadtest.client import comes_back
+from loadtest.clicker import Clicker
+from loadtest.ordering import Book, Ordered, Ordering
 from loadtest.process import allow_files, cpu_s, pin, rss_kb
 from loadtest.tally import Tally
 from loadtest.watcher import MOVED, Watcher
@@ -68,13 +70,17 @@ class Plan(msgspec.Struct, frozen=True):
     cap_s: float = 15.0
     """The longest wait of the backoff."""
 
+    orders: bool = False
+    """Whether the viewers may be asked to `order`."""
+
 
 class Ask(msgspec.Struct, frozen=True):
-    """`reach` (everyone has event `seq`), `report`, or `leave`."""
+    """`reach` (everyone has event `seq`), `report`, `order` (as `ordering` says; answered when all is), or `leave`."""
 
     do: str
     seq: int = 0
     within_s: float = 0.0
+    ordering: Ordering | None = None
 
 
 class Report(msgspec.Struct):
@@ -105,6 +111,8 @@ class Report(msgspec.Struct):
 
     cpu_s: float = 0.0
     rss_kb: int = 0
+    ordered: Ordered | None = None
+    """What became of the orders of the last `order`."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -124,7 +132,9 @@ class Crowd:
             "Connection: Upgrade\r\nSec-WebSocket-Key: ZHJvcGNhc3QtbG9hZHRlcw==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         ).encode("ascii")
         self._plan = plan
-        self._watchers = [Watcher(self) for _ in range(plan.viewers)]
+        self._book = Book()
+        self._clickers = [Clicker(self, self._book, number) for number in range(plan.viewers)] if plan.orders else []
+        self._watchers: Sequence[Watcher] = self._clickers or [Watcher(self) for _ in range(plan.viewers)]
         self._tickets = deque(plan.tickets)
         self._door = asyncio.Semaphore(plan.handshakes_max)
         self._bringing: set[asyncio.Task[None]] = set()
@@ -162,6 +172,13 @@ class Crowd:
                 tally.target = 1 << 62
         return sum(watcher.seq < seq for watcher in self._watchers)
 
+    async def order(self, ordering: Ordering) -> None:
+        """Everyone orders; returns when everything is answered, or the ordering's time is up."""
+        self._book = Book(ordering)
+        for clicker in self._clickers:
+            clicker.begin(self._book)
+        await self._book.run(self._clickers)
+
     def report(self, behind: int = 0) -> Report:
         """Everything so far."""
         self.tally.book()
@@ -183,6 +200,7 @@ class Crowd:
             seen={seq: (at, last, int(arrivals)) for seq, (at, last, arrivals) in self.tally.seen.items()},
             cpu_s=cpu_s(os.getpid()),
             rss_kb=rss_kb(os.getpid()),
+            ordered=self._book.report(self._clickers) if self._clickers else None,
         )
 
     async def leave(self) -> None:
@@ -290,15 +308,25 @@ async def serve(lines: asyncio.StreamReader, say: Callable[[Answer], None]) -> N
             ask = msgspec.json.decode(line, type=Ask)
             if ask.do == "leave":
                 break
-            behind = await crowd.reach(ask.seq, ask.within_s) if ask.do == "reach" else 0
-            # a full report walks over everyone: not between two measured windows
-            report = Report(behind=behind) if ask.do == "reach" else crowd.report()
-            say(Answer(crowd.here, report))
+            say(Answer(crowd.here, await _answer(crowd, ask)))
     finally:
         gathering.cancel()
         speaking.cancel()
         await asyncio.gather(gathering, speaking, return_exceptions=True)
         await crowd.leave()
+
+
+async def _answer(crowd: Crowd, ask: Ask) -> Report:
+    """What a process answers. A full report walks over everyone, so it comes only when it is asked for."""
+    match ask.do:
+        case "reach":
+            return Report(behind=await crowd.reach(ask.seq, ask.within_s))
+        case "order":
+            assert ask.ordering is not None
+            await crowd.order(ask.ordering)
+            return Report()
+        case _:
+            return crowd.report()
 
 
 async def _say_how_many(crowd: Crowd, viewers: int, say: Callable[[Answer], None]) -> None:

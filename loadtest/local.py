@@ -23,8 +23,10 @@ from loadtest.errors import LoadtestError
 from loadtest.person import Person
 from loadtest.premises import HOST, Premises
 
-SCENARIOS = {"fan_out": 1, "reconnect_storm": 2, "rolling_drain": 2}
-"""How many replicas each needs."""
+SCENARIOS = {"fan_out": 1, "flash_sale": 1, "reconnect_storm": 2, "rolling_drain": 2}
+"""How many replicas each needs; `flash_sale` takes more with `--replicas`."""
+
+_SELLS = frozenset({"flash_sale"})
 
 _TICKETS_LAST_S = 3_600
 
@@ -34,11 +36,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, rest = _parser().parse_known_args(arguments)
     signal.signal(signal.SIGTERM, _leave)
     cores = sorted(os.sched_getaffinity(0))
-    replicas = SCENARIOS[options.scenario]
-    pinned = options.pin and replicas == 1 and len(cores) > 1
+    replicas = options.replicas or SCENARIOS[options.scenario]
+    sells = options.scenario in _SELLS
+    pin = not sells if options.pin is None else options.pin
+    pinned = pin and replicas == 1 and len(cores) > 1
     shop = Premises(
         replicas=replicas,
-        mariadb=replicas > 1 or options.mariadb,
+        mariadb=replicas > 1 or sells or options.mariadb,
         server_core=cores[0] if pinned else None,
         other_core=cores[1] if pinned else None,
         keep_up=options.scenario == "rolling_drain",
@@ -49,7 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             words = [*_words(options, shop), *rest]
             if pinned:
                 words += ["--server-core", str(cores[0]), "--crowd-core", str(cores[1])]
-            return _run(words, shop, cores[1] if pinned else None)
+            status = _run(words, shop, cores[1] if pinned else None)
+            if sells and status == 0:
+                shop.dropcast("verify")
+            return status
     except LoadtestError as error:
         print(f"loadtest.local: {error}", file=sys.stderr)
         return 1
@@ -66,7 +73,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--mariadb", action="store_true", help="instead of SQLite, for one replica as well")
     parser.add_argument("--all-on-victim", action="store_true", help="reconnect_storm: nobody on the other replica")
     parser.add_argument("--drain-s", type=float, default=4.0, help="DROPCAST_DRAIN_WITHIN_S (%(default)s)")
-    parser.add_argument("--pin", action=argparse.BooleanOptionalAction, default=True, help="one core each (fan_out)")
+    parser.add_argument("--pin", action=argparse.BooleanOptionalAction, help="one core each (default: fan_out)")
+    parser.add_argument(
+        "--replicas", type=int, choices=range(1, 9), help="flash_sale: so many, behind nginx if several"
+    )
+    parser.add_argument("--straight", action="store_true", help="flash_sale: straight at the replicas, not at nginx")
     return parser
 
 
@@ -78,6 +89,13 @@ def _words(options: argparse.Namespace, shop: Premises) -> list[str]:
         case "fan_out":
             words += ["--redis", shop.redis_url, "--pid", str(pids[0]), "--buyers", str(options.buyers)]
             needed = options.viewers + options.buyers
+        case "flash_sale":
+            words += ["--pid", *map(str, pids)]
+            if shop.database is not None:
+                words += ["--database-pid", str(shop.database.pid)]
+            if options.straight:
+                words += ["--straight-at", *(url for _, url in shop.replicas)]
+            needed = options.viewers
         case "reconnect_storm":
             words += ["--victim", str(pids[0])]
             if options.all_on_victim:

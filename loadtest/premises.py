@@ -124,6 +124,7 @@ class Premises:
         self.database_url = ""
         self.url = ""
         self.replicas: list[tuple[Program, str]] = []
+        self.database: Program | None = None
         self.password = secrets.token_urlsafe(PASSWORD_BYTES)
         self._count = replicas
         self._with_mariadb = mariadb
@@ -215,7 +216,8 @@ class Premises:
         network = [f"--port={port}", "--bind-address=127.0.0.1", "--skip-name-resolve", f"--socket={unix}"]
         durable = ["--innodb-flush-log-at-trx-commit=1", "--sync-binlog=1", "--max-connections=300"]
         words = [_path_of("mariadbd"), *usual, *network, *durable, f"--pid-file={self.folder}/pid"]
-        self._run("mariadb", words, core=self._other_core).await_(lambda: unix.exists() and _listens(port))
+        self.database = self._run("mariadb", words, core=self._other_core)
+        self.database.await_(lambda: unix.exists() and _listens(port))
         user, password = "dropcast", secrets.token_hex(12)
         connection = pymysql.connect(unix_socket=str(unix), user=owner, autocommit=True)
         try:
@@ -225,7 +227,7 @@ class Premises:
                 cursor.execute(f"GRANT ALL ON {user}.* TO '{user}'@'127.0.0.1'")
         finally:
             connection.close()
-        self.database_url = f"mysql://{user}:{password}@127.0.0.1:{port}/"
+        self.database_url = f"mysql://{user}:{password}@127.0.0.1:{port}/{user}"
         return f"mysql+aiomysql://{user}:{password}@127.0.0.1:{port}/{user}"
 
     def _nginx(self) -> str:

@@ -1,0 +1,1 @@
+WAYS = ("row_lock", "conditional_update")

@@ -1,0 +1,121 @@
+"""A stall: a stream of one's own with a host, a signed-in crowd that can order, and the database's side of the audit."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from loadtest.accounts import StandardInput
+from loadtest.crew import Crew
+from loadtest.crowd import Report
+from loadtest.errors import CannotGoOn
+from loadtest.ledger import Ledger, audit_rows
+from loadtest.options import read_tickets
+from loadtest.ordering import Ordered
+from loadtest.person import Person, wait_answering
+from loadtest.report import percentile
+from loadtest.show import product_of
+from server.domain.product import Product
+
+_ACCOUNTS_WITHIN_S = 20.0
+_READY_WITHIN_S = 20.0
+_GATHERS_WITHIN_S = 120.0
+_REACHES_WITHIN_S = 30.0
+_SETTLES_S = 1.5
+"""How long after the last receipt stock and answers may still come: a lost ring is made up within a second."""
+
+
+class Stall:
+    """What a scenario of orders works with."""
+
+    def __init__(self, host: Person, crew: Crew, product: Product, ledger: Ledger | None, stream: str) -> None:
+        self.host = host
+        self.crew = crew
+        self.ledger = ledger
+        self._product = product
+        self._stream = stream
+
+    async def put_on_sale(self, *, units: int, limit: int) -> str:
+        """A new drop, open, and everyone has been told; its id."""
+        product = self._product
+        drop = await self.host.schedule_drop(
+            self._stream,
+            product=product.id,
+            price=product.price,
+            currency=product.currency,
+            limit=limit,
+            stock={product.variants[0].id: units},
+        )
+        await self.host.open_drop(drop.id)
+        await self.crew.reach((await self.host.stream(self._stream)).seq, _REACHES_WITHIN_S)
+        return drop.id
+
+    async def settled(self) -> tuple[Report, int]:
+        """Everything everyone saw, a moment after the last answer; and the stream's last event."""
+        await asyncio.sleep(_SETTLES_S)
+        last = (await self.host.stream(self._stream)).seq
+        await self.crew.reach(last, _REACHES_WITHIN_S)
+        return await self.crew.report(), last
+
+    async def audit_rows(self, drop: str, told: Ordered) -> list[str]:
+        """What is wrong between receipts and rows; nothing where no database is known."""
+        return audit_rows(told.accepted, await self.ledger.drop(drop)) if self.ledger else []
+
+
+@asynccontextmanager
+async def stall(options: argparse.Namespace) -> AsyncIterator[Stall]:
+    """Opens: everyone is welcome. Raises `LoadtestError` when that cannot be."""
+    accounts = await StandardInput().accounts(_ACCOUNTS_WITHIN_S)
+    await wait_answering(options.url, _READY_WITHIN_S)
+    tickets = read_tickets(options.tickets)
+    if len(tickets) < options.viewers:
+        raise CannotGoOn(f"{len(tickets)} tickets are not enough for {options.viewers} viewers: guests cannot order")
+    crew = Crew(
+        options.url,
+        options.stream,
+        options.viewers,
+        workers=options.workers,
+        rate_per_s=options.connect_rate,
+        handshakes_max=options.handshakes,
+        tickets=tickets,
+        core=options.crowd_core,
+        straight_at=options.straight_at,
+        orders=True,
+    )
+    async with Person(options.url, accounts.host) as host, crew:
+        await crew.gathered(_GATHERS_WITHIN_S)
+        ledger = Ledger(accounts.database) if accounts.database else None
+        yield Stall(host, crew, await product_of(host, options.product), ledger, options.stream)
+
+
+def receipts(told: Ordered) -> dict[str, float]:
+    """How long receipts took, from when each order was due."""
+    if not told.took_ms:
+        return {}
+    figures = {f"receipt_p{percent}_ms": percentile(told.took_ms, percent) for percent in (50, 99)}
+    return figures | {"receipt_max_ms": told.took_ms[-1]}
+
+
+def stock(told: Ordered) -> dict[str, float]:
+    """How often stock was told, and when, after the last accepted receipt, the last viewer had the last of it."""
+    latest_s = max((at_s for _, at_s in told.last_stock.values()), default=0.0)
+    return {
+        "stock_frames": told.stock_frames,
+        "stock_frames_per_s_max": told.stock_frames_per_s,
+        "last_stock_late_ms": max(0.0, (latest_s - told.last_accepted_s) * 1000) if told.last_accepted_s else 0.0,
+    }
+
+
+def audit_answers(told: Ordered, left: int) -> list[str]:
+    """What is wrong with answers and stock; `left` is what must be left of the drop."""
+    problems = [f"{number} {what}" for number, what in (
+        (told.unanswered, "orders were never answered"),
+        (told.unasked, "receipts answered nothing that was asked, or something that was answered already"),
+        (told.stock_back, "stock lines were older than what the viewer had been told"),
+    ) if number]  # fmt: skip
+    wrong: Mapping[int, int] = {said: viewers for said, (viewers, _) in told.last_stock.items() if said != left}
+    if wrong:
+        problems.append(f"{sum(wrong.values())} viewers were not told that {left} are left but {sorted(wrong)[:5]}")
+    return problems
