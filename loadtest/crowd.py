@@ -22,8 +22,8 @@ import msgspec
 import uvloop
 
 from loadtest.backoff import Backoff
-from loadtest.client import comes_back
 from loadtest.clicker import Clicker
+from loadtest.client import comes_back
 from loadtest.ordering import Book, Ordered, Ordering
 from loadtest.process import allow_files, cpu_s, pin, rss_kb
 from loadtest.tally import Tally

@@ -35,7 +35,7 @@ class Ledger:
     """Reads the database at `mysql://user:password@host:port/name`; a connection for each question."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self.url = url
 
     async def durability(self) -> dict[str, int]:
         """The server's settings of `DURABLE`, and `log_bin`. Raises `CannotGoOn` when it does not answer."""
@@ -60,7 +60,7 @@ class Ledger:
 
     def _read(self, query: str, values: tuple[str, ...]) -> Sequence[tuple[Any, ...]]:
         try:
-            with closing(connect(self._url)) as connection, connection.cursor() as cursor:
+            with closing(connect(self.url)) as connection, connection.cursor() as cursor:
                 cursor.execute(query, values)
                 return list(cursor.fetchall())
         except pymysql.err.MySQLError as error:

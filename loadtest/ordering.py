@@ -196,7 +196,8 @@ class Book:
 
     async def _on_time(self, due: Iterable[tuple[float, Clicker]]) -> None:
         for due_s, clicker in due:
-            while (early_s := due_s - time()) > 0:
+            early_s = due_s - time()
+            if early_s > 0:
                 await asyncio.sleep(max(early_s, _STEP_S))
             self._ask_new(clicker, due_s)
 

@@ -1,4 +1,4 @@
-"""A stall: a stream of one's own with a host, a signed-in crowd that can order, and the database's side of the audit."""
+"""A stall: an own stream with a host, a signed-in crowd that can order, and the database's side of the audit."""
 
 from __future__ import annotations
 
@@ -90,12 +90,12 @@ async def stall(options: argparse.Namespace) -> AsyncIterator[Stall]:
         yield Stall(host, crew, await product_of(host, options.product), ledger, options.stream)
 
 
-def receipts(told: Ordered) -> dict[str, float]:
+def receipts(told: Ordered, prefix: str = "") -> dict[str, float]:
     """How long receipts took, from when each order was due."""
     if not told.took_ms:
         return {}
-    figures = {f"receipt_p{percent}_ms": percentile(told.took_ms, percent) for percent in (50, 99)}
-    return figures | {"receipt_max_ms": told.took_ms[-1]}
+    figures = {f"{prefix}receipt_p{percent}_ms": percentile(told.took_ms, percent) for percent in (50, 99)}
+    return figures | {f"{prefix}receipt_max_ms": told.took_ms[-1]}
 
 
 def stock(told: Ordered) -> dict[str, float]:
