@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--limit", type=within(1, 1_000), default=1, help="units for each viewer (%(default)s)")
     add("--within", type=between(0.0, 600.0), default=1.0, metavar="S", help="how long the rush takes (%(default)s)")
     add("--sustained", type=within(0, 600), default=0, metavar="S", help="measure throughput for so long instead")
-    add("--in-flight", type=within(1, 32), default=8, help="orders each viewer keeps unanswered (%(default)s)")
+    add("--in-flight", type=within(1, 32), default=16, help="orders each viewer keeps unanswered (%(default)s)")
     add("--at-percent", type=within(0, 100), default=80, help="then order at this part of the rate; 0: skip (80)")
     add("--peer", nargs="+", choices=WAYS, default=[], help="with --sustained: measure these as well")
     add("--peer-seconds", type=within(1, 600), default=5, help="for so long each (%(default)s)")

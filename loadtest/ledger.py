@@ -72,8 +72,8 @@ def connect(url: str) -> Any:
     return pymysql.connect(**address_of(url), connect_timeout=5, read_timeout=_ANSWERS_WITHIN_S, autocommit=True)
 
 
-def address_of(url: str) -> dict[str, Any]:
-    """The parts of `mysql://…` by the names that PyMySQL and aiomysql share, but for the database's."""
+def address_of(url: str, *, database_is: str = "database") -> dict[str, Any]:
+    """The parts of `mysql://…` by the names of PyMySQL's `connect`; aiomysql's calls the database `db`."""
     address = urlsplit(url)
     return {
         "host": address.hostname or "127.0.0.1",
@@ -81,7 +81,7 @@ def address_of(url: str) -> dict[str, Any]:
         "user": unquote(address.username or ""),
         "password": unquote(address.password or ""),
         "charset": "utf8mb4",
-    } | ({"db": name} if (name := address.path.strip("/")) else {})
+    } | ({database_is: name} if (name := address.path.strip("/")) else {})
 
 
 def audit_rows(accepted: Sequence[tuple[str, str]], rows: Rows) -> list[str]:

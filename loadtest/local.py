@@ -22,22 +22,24 @@ from loadtest.accounts import Account
 from loadtest.errors import LoadtestError
 from loadtest.person import Person
 from loadtest.premises import HOST, Premises
+from loadtest.report import say
 
 SCENARIOS = {"fan_out": 1, "flash_sale": 1, "reconnect_storm": 2, "rolling_drain": 2}
 """How many replicas each needs; `flash_sale` takes more with `--replicas`."""
 
-_SELLS = frozenset({"flash_sale"})
+SELLS = frozenset({"flash_sale"})
+"""Those whose orders are checked against MariaDB, and by `dropcast verify` at the end."""
 
 _TICKETS_LAST_S = 3_600
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command. Returns the exit status."""
-    options, rest = _parser().parse_known_args(arguments)
+    options, rest = parser().parse_known_args(arguments)
     signal.signal(signal.SIGTERM, _leave)
     cores = sorted(os.sched_getaffinity(0))
-    replicas = options.replicas or SCENARIOS[options.scenario]
-    sells = options.scenario in _SELLS
+    sells = options.scenario in SELLS
+    replicas = (options.replicas if sells else None) or SCENARIOS[options.scenario]
     pin = not sells if options.pin is None else options.pin
     pinned = pin and replicas == 1 and len(cores) > 1
     shop = Premises(
@@ -47,16 +49,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         other_core=cores[1] if pinned else None,
         keep_up=options.scenario == "rolling_drain",
         drain_s=options.drain_s,
+        binlog=options.binlog,
     )
     try:
         with shop:
-            words = [*_words(options, shop), *rest]
             if pinned:
-                words += ["--server-core", str(cores[0]), "--crowd-core", str(cores[1])]
-            status = _run(words, shop, cores[1] if pinned else None)
-            if sells and status == 0:
-                shop.dropcast("verify")
-            return status
+                rest += ["--server-core", str(cores[0]), "--crowd-core", str(cores[1])]
+            return run_at(shop, options, rest, cores[1] if pinned else None)
     except LoadtestError as error:
         print(f"loadtest.local: {error}", file=sys.stderr)
         return 1
@@ -64,21 +63,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m loadtest.local", description=__doc__)
-    parser.add_argument("scenario", choices=SCENARIOS, help="its own options may follow")
-    parser.add_argument("--viewers", type=int, default=1_000)
-    parser.add_argument("--buyers", type=int, default=0, help="fan_out only")
-    parser.add_argument("--guests", action="store_true", help="viewers without tickets")
-    parser.add_argument("--mariadb", action="store_true", help="instead of SQLite, for one replica as well")
-    parser.add_argument("--all-on-victim", action="store_true", help="reconnect_storm: nobody on the other replica")
-    parser.add_argument("--drain-s", type=float, default=4.0, help="DROPCAST_DRAIN_WITHIN_S (%(default)s)")
-    parser.add_argument("--pin", action=argparse.BooleanOptionalAction, help="one core each (default: fan_out)")
-    parser.add_argument(
-        "--replicas", type=int, choices=range(1, 9), help="flash_sale: so many, behind nginx if several"
-    )
-    parser.add_argument("--straight", action="store_true", help="flash_sale: straight at the replicas, not at nginx")
-    return parser
+def run_at(shop: Premises, options: argparse.Namespace, rest: Sequence[str] = (), core: int | None = None) -> int:
+    """The scenario at this shop; its exit status. Raises `CannotGoOn` when `dropcast verify` is not content then."""
+    status = _run([*_words(options, shop), *rest], shop, core)
+    if options.scenario in SELLS and status == 0:
+        shop.dropcast("verify")
+        say("verify: all invariants hold")
+    return status
+
+
+def parser() -> argparse.ArgumentParser:
+    """Its own options; all others are the scenario's."""
+    made = argparse.ArgumentParser(prog="python -m loadtest.local", description=__doc__)
+    made.add_argument("scenario", choices=SCENARIOS, help="its own options may follow")
+    made.add_argument("--viewers", type=int, default=1_000)
+    made.add_argument("--buyers", type=int, default=0, help="fan_out only")
+    made.add_argument("--guests", action="store_true", help="viewers without tickets")
+    made.add_argument("--mariadb", action="store_true", help="instead of SQLite, for one replica as well")
+    made.add_argument("--all-on-victim", action="store_true", help="reconnect_storm: nobody on the other replica")
+    made.add_argument("--drain-s", type=float, default=4.0, help="DROPCAST_DRAIN_WITHIN_S (%(default)s)")
+    made.add_argument("--pin", action=argparse.BooleanOptionalAction, help="one core each (default: fan_out)")
+    made.add_argument("--replicas", type=int, choices=range(1, 9), help="flash_sale: so many, behind nginx if several")
+    made.add_argument("--binlog", action="store_true", help="MariaDB writes a binary log as well, as a primary does")
+    made.add_argument("--straight", action="store_true", help="flash_sale: straight at the replicas, not at nginx")
+    return made
 
 
 def _words(options: argparse.Namespace, shop: Premises) -> list[str]:

@@ -118,6 +118,7 @@ class Premises:
         other_core: int | None,
         keep_up: bool,
         drain_s: float,
+        binlog: bool = False,
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="dc-load-", dir="/tmp"))
         self.redis_url = ""
@@ -132,6 +133,7 @@ class Premises:
         self._other_core = other_core
         self._keep_up = keep_up
         self._drain_s = drain_s
+        self._binlog = binlog
         self._programs: list[Program] = []
         self._settings: dict[str, str] = {}
 
@@ -160,7 +162,8 @@ class Premises:
             check=False,
         )
         if done.returncode:
-            raise CannotGoOn(f"dropcast {words[0]}: {done.stderr.strip()[-1000:]}")
+            said = done.stdout + done.stderr if words[0] == "verify" else done.stderr  # it names violations on stdout
+            raise CannotGoOn(f"dropcast {words[0]}: {said.strip()[-1000:]}")
         return done.stdout
 
     def _open(self) -> None:
@@ -215,7 +218,8 @@ class Premises:
             raise CannotGoOn(f"mariadb-install-db: {done.stderr.decode(errors='replace')[-1000:]}")
         network = [f"--port={port}", "--bind-address=127.0.0.1", "--skip-name-resolve", f"--socket={unix}"]
         durable = ["--innodb-flush-log-at-trx-commit=1", "--sync-binlog=1", "--max-connections=300"]
-        words = [_path_of("mariadbd"), *usual, *network, *durable, f"--pid-file={self.folder}/pid"]
+        binlog = [f"--log-bin={self.folder}/binlog", "--binlog-format=ROW", "--server-id=1"] if self._binlog else []
+        words = [_path_of("mariadbd"), *usual, *network, *durable, *binlog, f"--pid-file={self.folder}/pid"]
         self.database = self._run("mariadb", words, core=self._other_core)
         self.database.await_(lambda: unix.exists() and _listens(port))
         user, password = "dropcast", secrets.token_hex(12)

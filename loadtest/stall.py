@@ -67,11 +67,11 @@ class Stall:
 @asynccontextmanager
 async def stall(options: argparse.Namespace) -> AsyncIterator[Stall]:
     """Opens: everyone is welcome. Raises `LoadtestError` when that cannot be."""
-    accounts = await StandardInput().accounts(_ACCOUNTS_WITHIN_S)
-    await wait_answering(options.url, _READY_WITHIN_S)
     tickets = read_tickets(options.tickets)
     if len(tickets) < options.viewers:
         raise CannotGoOn(f"{len(tickets)} tickets are not enough for {options.viewers} viewers: guests cannot order")
+    accounts = await StandardInput().accounts(_ACCOUNTS_WITHIN_S)
+    await wait_answering(options.url, _READY_WITHIN_S)
     crew = Crew(
         options.url,
         options.stream,

@@ -105,10 +105,11 @@ async def _conditional_update(cursor: Any, wish: _Wish) -> str | None:
     except pymysql.err.IntegrityError as error:
         if error.args[0] != _DUPLICATE:
             raise
-        await cursor.execute("SELECT id FROM orders WHERE viewer_id = %s AND ref = %s", (wish.viewer, wish.ref))
-        return str((await cursor.fetchone())[0])
+        inserted = 0
     if not inserted:
-        return None
+        await cursor.execute("SELECT id FROM orders WHERE viewer_id = %s AND ref = %s", (wish.viewer, wish.ref))
+        earlier = await cursor.fetchone()
+        return str(earlier[0]) if earlier else None
     taken = await cursor.execute(
         "UPDATE drop_stock SET `left` = `left` - 1, sold = sold + 1, version = version + 1"
         " WHERE drop_id = %s AND variant_id = %s AND `left` >= 1",
@@ -195,7 +196,9 @@ async def _goods(connection: Any, drop: str) -> tuple[str, list[str]]:
 async def _connection(url: str) -> AsyncIterator[Any]:
     """Each order begins its own transaction with its first statement: autocommit is off."""
     connection = await aiomysql.connect(
-        **address_of(url), autocommit=False, init_command="SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
+        **address_of(url, database_is="db"),
+        autocommit=False,
+        init_command="SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
     )
     try:
         yield connection
