@@ -37,7 +37,7 @@ def _leave_at_once(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from loadtest import demo, fan_out, flash_sale, reconnect_storm, rolling_drain
+    from loadtest import demo, fan_out, flash_sale, mixed, reconnect_storm, rolling_drain
 
     parser = argparse.ArgumentParser(
         prog="python -m loadtest",
@@ -48,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         ("demo", demo, 0),
         ("fan_out", fan_out, INTERRUPTED),
         ("flash_sale", flash_sale, INTERRUPTED),
+        ("mixed", mixed, INTERRUPTED),
         ("reconnect_storm", reconnect_storm, INTERRUPTED),
         ("rolling_drain", rolling_drain, INTERRUPTED),
     ):

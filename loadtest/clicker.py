@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from time import time
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from loadtest.watcher import Company, Watcher, Welcome
+from loadtest.watcher import LOST, MOVED, Company, Watcher, Welcome
 from server.domain.drop import StockLine
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ _lines: Final = msgspec.json.Decoder(list[StockLine])
 class Clicker(Watcher):
     """A viewer who orders as its process's `Book` says. `number` is unique in the process."""
 
-    __slots__ = ("_book", "_hearing", "_in_second", "_out", "_second", "asked", "lines", "most_in_a_second", "number",
-                 "orders", "stock_frames", "waiting")  # fmt: skip
+    __slots__ = ("_book", "_forgets", "_hearing", "_in_second", "_out", "_second", "lines", "most_in_a_second",
+                 "number", "orders", "stock_frames", "tickets", "waiting")  # fmt: skip
 
     def __init__(self, company: Company, book: Book, number: int) -> None:
         super().__init__(company)
@@ -39,6 +40,23 @@ class Clicker(Watcher):
         """By (drop, variant): the newest version heard of, what was left then, and when it was heard."""
 
         self.stock_frames = self.most_in_a_second = 0
+        self.tickets: deque[str] = deque()
+        """Its own, one for each connection."""
+
+        self._forgets = False
+
+    def reload(self) -> None:
+        """Leaves and comes back: every other one as a page that is reloaded, without a position."""
+        if self.here and self.code == LOST and not self._transport.is_closing():
+            self.code = MOVED
+            self._forgets = self.number % 2 == 1
+            self.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The end of this connection."""
+        super().connection_lost(exc)
+        if self._forgets:
+            self.last, self._forgets = -1, False
 
     def begin(self, book: Book) -> None:
         """A new round of orders; what is counted of stock starts anew."""

@@ -30,7 +30,8 @@ class Crew:
     """`async with Crew(url, stream, viewers) as crew`: starts the processes and sends everyone on the way.
 
     With `first_url` everyone comes there at first, and back to `url`. With `straight_at` the processes go to these
-    replicas in turn instead of `url`. `orders` makes viewers who can be asked to `order`.
+    replicas in turn instead of `url`. `orders` makes viewers who can be asked to `order`; `tickets_each` in a row are
+    then one viewer's own.
     Raises `CannotGoOn` when a process of the crowd ends before it is asked to. Leaving the block ends all of them.
     """
 
@@ -44,6 +45,7 @@ class Crew:
         rate_per_s: float = 2_000.0,
         handshakes_max: int = 200,
         tickets: Sequence[str] = (),
+        tickets_each: int = 0,
         core: int | None = None,
         first_url: str | None = None,
         straight_at: Sequence[str] = (),
@@ -64,7 +66,8 @@ class Crew:
                 rate_per_s=rate_per_s * share / viewers,
                 handshakes_max=max(1, handshakes_max // workers),
                 first=(first.hostname or "127.0.0.1", first.port or 80) if first else None,
-                tickets=tuple(tickets[number::workers]),
+                tickets=_share(tickets, tickets_each or 1, number, workers),
+                tickets_each=tickets_each,
                 source=f"127.0.0.{2 + number}" if (address.hostname or "").startswith("127.") else None,
                 core=core,
                 orders=orders,
@@ -144,6 +147,12 @@ class Crew:
 
     async def _end(self) -> None:
         await asyncio.gather(*(process.end() for process in self._processes))
+
+
+def _share(tickets: Sequence[str], each: int, number: int, workers: int) -> tuple[str, ...]:
+    """The tickets of a process: those of every viewer together, of one viewer in `workers`."""
+    firsts = range(number * each, len(tickets), workers * each)
+    return tuple(ticket for first in firsts for ticket in tickets[first : first + each])
 
 
 def add_up(reports: Sequence[Report]) -> Report:

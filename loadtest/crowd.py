@@ -35,6 +35,9 @@ VIEWERS_MAX = 18_000
 OPEN_WITHIN_S = 20.0
 """From connecting to the welcome; then the viewer tries again."""
 
+RELOADS_WITHIN_S = 1.0
+"""How long somebody who orders is away at most when it reloads, or is told to move."""
+
 LINE_MAX_BYTES = 64 * 1024 * 1024
 
 _IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h
@@ -62,6 +65,9 @@ class Plan(msgspec.Struct, frozen=True):
 
     tickets: tuple[str, ...] = ()
     """One for each connection, in order; after the last one viewers are guests."""
+
+    tickets_each: int = 0
+    """When not 0: these are each viewer's own, so many in a row, and it stays the same person when it comes back."""
 
     source: str | None = None
     """The local address the viewers come from: each has ports of its own."""
@@ -136,6 +142,9 @@ class Crowd:
         self._clickers = [Clicker(self, self._book, number) for number in range(plan.viewers)] if plan.orders else []
         self._watchers: Sequence[Watcher] = self._clickers or [Watcher(self) for _ in range(plan.viewers)]
         self._tickets = deque(plan.tickets)
+        for clicker in self._clickers:
+            first = clicker.number * plan.tickets_each
+            clicker.tickets.extend(plan.tickets[first : first + plan.tickets_each])
         self._door = asyncio.Semaphore(plan.handshakes_max)
         self._bringing: set[asyncio.Task[None]] = set()
         self._backoff = Backoff(0.5, plan.cap_s)
@@ -177,6 +186,9 @@ class Crowd:
         self._book = Book(ordering)
         for clicker in self._clickers:
             clicker.begin(self._book)
+        away = [clicker for clicker in self._clickers if clicker.tickets]
+        for clicker in random.sample(away, len(away) * ordering.reload_percent // 100):
+            asyncio.get_running_loop().call_later(random.uniform(0, ordering.seconds), clicker.reload)
         await self._book.run(self._clickers)
 
     def report(self, behind: int = 0) -> Report:
@@ -217,9 +229,10 @@ class Crowd:
 
     # What the viewers ask and tell (`watcher.Company`)
 
-    def ticket(self) -> str | None:
-        """The next ticket there is."""
-        return self._tickets.popleft() if self._tickets else None
+    def ticket(self, watcher: Watcher) -> str | None:
+        """The viewer's next ticket, or the next there is."""
+        tickets = watcher.tickets if self._plan.tickets_each and isinstance(watcher, Clicker) else self._tickets
+        return tickets.popleft() if tickets else None
 
     def welcomed(self, watcher: Watcher) -> None:
         """One more is here."""
@@ -234,7 +247,8 @@ class Crowd:
             return
         self._closed[watcher.code] += 1
         if watcher.code == MOVED:
-            self._send_in(watcher)
+            wait_s = random.uniform(0, RELOADS_WITHIN_S) if isinstance(watcher, Clicker) else 0.0
+            asyncio.get_running_loop().call_later(wait_s, self._send_in, watcher)
         else:
             self._come_back(watcher)
 

@@ -23,7 +23,7 @@ from loadtest.ordering import Ordering
 from loadtest.peers.orders import WAYS
 from loadtest.process import cpu_s
 from loadtest.stall import Stall, audit_answers, receipts, stall, stock
-from loadtest.summary import add_arguments as add_summary_arguments
+from loadtest.stall import add_arguments as add_stall_arguments
 from loadtest.summary import finish
 
 SUMMARY = "N viewers click for a few units within a second; or: how many orders a second; audits receipts against rows"
@@ -43,18 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--at-percent", type=within(0, 100), default=80, help="then order at this part of the rate; 0: skip (80)")
     add("--peer", nargs="+", choices=WAYS, default=[], help="with --sustained: measure these as well")
     add("--peer-seconds", type=within(1, 600), default=5, help="for so long each (%(default)s)")
-    add("--stream", required=True, help="an own, live stream")
-    add("--tickets", metavar="FILE", required=True, help="of `dropcast mint-tickets`: one for each viewer")
-    add("--straight-at", metavar="URL", nargs="+", default=[], help="replicas, instead of the proxy at --url")
-    add("--pid", type=int, nargs="*", default=[], help="the replicas' processes, to measure their CPU")
-    add("--database-pid", type=int, help="the database's process, the same")
-    add("--product", default="DEMO-1", help="the SKU that is sold (%(default)s)")
-    add("--workers", type=within(1, 64), default=2, help="processes of the crowd (%(default)s)")
-    add("--connect-rate", type=within(1, 100_000), default=1_000, help="new viewers a second at first (%(default)s)")
-    add("--handshakes", type=within(1, 20_000), default=500, help="at once, at most (%(default)s)")
-    add("--crowd-core", type=int, help="where the crowd runs")
-    add("--server-core", type=int, help=argparse.SUPPRESS)
-    add_summary_arguments(parser)
+    add_stall_arguments(parser)
 
 
 async def run(options: argparse.Namespace, stop: asyncio.Event) -> int:  # noqa: ARG001  (one shape for all scenarios)

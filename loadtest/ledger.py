@@ -29,6 +29,7 @@ class Rows(msgspec.Struct, frozen=True):
     put_in: int
     left: int
     sold: int
+    given_back: int = 0
 
 
 class Ledger:
@@ -45,17 +46,15 @@ class Ledger:
 
     async def drop(self, drop: str) -> Rows:
         """The drop's rows as of now. Raises `CannotGoOn` when the database does not answer."""
-        stock = "SELECT put_in, `left`, sold FROM drop_stock WHERE drop_id = %s"
+        stock = "SELECT put_in, `left`, sold, given_back FROM drop_stock WHERE drop_id = %s"
         lines = await asyncio.to_thread(self._read, stock, (drop,))
         orders = "SELECT ref, id, quantity FROM orders WHERE drop_id = %s"
         rows = await asyncio.to_thread(self._read, orders, (drop,))
-        put_in, left, sold = (sum(column) for column in zip(*lines, strict=True)) if lines else (0, 0, 0)
+        stock_of = map(int, map(sum, zip(*lines, strict=True))) if lines else (0, 0, 0, 0)
         return Rows(
             tuple((ref, order) for ref, order, _ in rows),
             sum(row[2] for row in rows),
-            int(put_in),
-            int(left),
-            int(sold),
+            *stock_of,
         )
 
     def _read(self, query: str, values: tuple[str, ...]) -> Sequence[tuple[Any, ...]]:
@@ -96,6 +95,6 @@ def audit_rows(accepted: Sequence[tuple[str, str]], rows: Rows) -> list[str]:
             problems.append(f"{odd.total()} {what}: {[ref for ref, _ in list(odd)[:_TOLD_MAX]]}")
     if rows.sold > rows.put_in or rows.units > rows.put_in:
         problems.append(f"oversold: {max(rows.sold, rows.units)} of {rows.put_in} units")
-    if rows.units != rows.sold or rows.left != rows.put_in - rows.sold:
+    if rows.units != rows.sold or rows.left != rows.put_in - rows.sold - rows.given_back:
         problems.append(f"stock says {rows.sold} sold and {rows.left} left of {rows.put_in}, orders say {rows.units}")
     return problems

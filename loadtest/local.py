@@ -24,12 +24,13 @@ from loadtest.person import Person
 from loadtest.premises import HOST, Premises
 from loadtest.report import say
 
-SCENARIOS = {"fan_out": 1, "flash_sale": 1, "reconnect_storm": 2, "rolling_drain": 2}
+SCENARIOS = {"fan_out": 1, "flash_sale": 1, "mixed": 2, "reconnect_storm": 2, "rolling_drain": 2}
 """How many replicas each needs; `flash_sale` takes more with `--replicas`."""
 
-SELLS = frozenset({"flash_sale"})
+SELLS = frozenset({"flash_sale", "mixed"})
 """Those whose orders are checked against MariaDB, and by `dropcast verify` at the end."""
 
+_TICKETS_EACH = {"flash_sale": 2, "mixed": 4}  # one to come with, the others to come back with
 _TICKETS_LAST_S = 3_600
 
 
@@ -83,7 +84,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--all-on-victim", action="store_true", help="reconnect_storm: nobody on the other replica")
     made.add_argument("--drain-s", type=float, default=4.0, help="DROPCAST_DRAIN_WITHIN_S (%(default)s)")
     made.add_argument("--pin", action=argparse.BooleanOptionalAction, help="one core each (default: fan_out)")
-    made.add_argument("--replicas", type=int, choices=range(1, 9), help="flash_sale: so many, behind nginx if several")
+    made.add_argument(
+        "--replicas", type=int, choices=range(1, 9), help="flash_sale, mixed: so many; nginx before several"
+    )
     made.add_argument("--binlog", action="store_true", help="MariaDB writes a binary log as well, as a primary does")
     made.add_argument("--straight", action="store_true", help="flash_sale: straight at the replicas, not at nginx")
     return made
@@ -92,17 +95,19 @@ def parser() -> argparse.ArgumentParser:
 def _words(options: argparse.Namespace, shop: Premises) -> list[str]:
     """The scenario's command line, after what it needs was made."""
     words = [options.scenario, "--url", shop.url, "--viewers", str(options.viewers)]
-    pids = [replica.pid for replica, _ in shop.replicas]
+    pids, each = [replica.pid for replica, _ in shop.replicas], 1
     match options.scenario:
         case "fan_out":
             words += ["--redis", shop.redis_url, "--pid", str(pids[0]), "--buyers", str(options.buyers)]
             needed = options.viewers + options.buyers
-        case "flash_sale":
+        case "flash_sale" | "mixed":
+            each = _TICKETS_EACH[options.scenario]
             words += ["--pid", *map(str, pids)]
             if shop.database is not None:
                 words += ["--database-pid", str(shop.database.pid)]
             if options.straight:
                 words += ["--straight-at", *(url for _, url in shop.replicas)]
+            words += ["--tickets-each", str(each)]
             needed = options.viewers
         case "reconnect_storm":
             words += ["--victim", str(pids[0])]
@@ -118,7 +123,7 @@ def _words(options: argparse.Namespace, shop: Premises) -> list[str]:
     asyncio.run(_make_stream(shop, stream))
     tickets = shop.folder / "tickets"
     tickets.touch(mode=0o600)
-    lasting = ("--ttl-seconds", str(_TICKETS_LAST_S))
+    lasting = ("--each", str(each), "--ttl-seconds", str(_TICKETS_LAST_S))
     tickets.write_text(shop.dropcast("mint-tickets", "--stream", stream, "--viewers", str(needed), *lasting), "ascii")
     return [*words, "--stream", stream, "--tickets", str(tickets)]
 
@@ -145,6 +150,8 @@ def _run(words: Sequence[str], shop: Premises, core: int | None) -> int:
         if scenario.poll() is None:
             scenario.terminate()
             scenario.wait()
+        if scenario.stdin is not None:
+            scenario.stdin.close()
 
 
 def _leave(_number: int, _frame: FrameType | None) -> NoReturn:

@@ -52,6 +52,9 @@ class Ordering(msgspec.Struct, frozen=True):
     """Most orders of one viewer: the drop's limit."""
 
     rate_per_s: float = 0.0
+    reload_percent: int = 0
+    """So many viewers leave at some moment of it and come back a little later, if they have tickets left."""
+
     answered_within_s: float = 30.0
     """After the last order was due."""
 

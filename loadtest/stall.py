@@ -12,11 +12,12 @@ from loadtest.crew import Crew
 from loadtest.crowd import Report
 from loadtest.errors import CannotGoOn
 from loadtest.ledger import Ledger, audit_rows
-from loadtest.options import read_tickets
-from loadtest.ordering import Ordered
+from loadtest.options import read_tickets, within
+from loadtest.ordering import Ordered, Ordering
 from loadtest.person import Person, wait_answering
 from loadtest.report import percentile
 from loadtest.show import product_of
+from loadtest.summary import add_arguments as add_summary_arguments
 from server.domain.product import Product
 
 _ACCOUNTS_WITHIN_S = 20.0
@@ -34,12 +35,19 @@ class Stall:
         self.host = host
         self.crew = crew
         self.ledger = ledger
-        self._product = product
+        self.product = product
         self._stream = stream
+
+    async def wave(self, ordering: Ordering) -> Ordered:
+        """A round of orders to its end, and what became of them."""
+        await self.crew.order(ordering)
+        told = (await self.crew.report()).ordered
+        assert told is not None
+        return told
 
     async def put_on_sale(self, *, units: int, limit: int) -> str:
         """A new drop, open, and everyone has been told; its id."""
-        product = self._product
+        product = self.product
         drop = await self.host.schedule_drop(
             self._stream,
             product=product.id,
@@ -55,6 +63,7 @@ class Stall:
     async def settled(self) -> tuple[Report, int]:
         """Everything everyone saw, a moment after the last answer; and the stream's last event."""
         await asyncio.sleep(_SETTLES_S)
+        await self.crew.gathered(_GATHERS_WITHIN_S)
         last = (await self.host.stream(self._stream)).seq
         await self.crew.reach(last, _REACHES_WITHIN_S)
         return await self.crew.report(), last
@@ -64,11 +73,29 @@ class Stall:
         return audit_rows(told.accepted, await self.ledger.drop(drop)) if self.ledger else []
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What every scenario of orders takes."""
+    add = parser.add_argument
+    add("--stream", required=True, help="an own, live stream")
+    add("--tickets", metavar="FILE", required=True, help="of `dropcast mint-tickets`, for each viewer")
+    add("--tickets-each", type=within(1, 100), default=1, help="a viewer's own tickets, one to come back (%(default)s)")
+    add("--straight-at", metavar="URL", nargs="+", default=[], help="replicas, instead of the proxy at --url")
+    add("--pid", type=int, nargs="*", default=[], help="the replicas' processes, to measure their CPU")
+    add("--database-pid", type=int, help="the database's process, the same")
+    add("--product", default="DEMO-1", help="the SKU that is sold (%(default)s)")
+    add("--workers", type=within(1, 64), default=2, help="processes of the crowd (%(default)s)")
+    add("--connect-rate", type=within(1, 100_000), default=1_000, help="new viewers a second at first (%(default)s)")
+    add("--handshakes", type=within(1, 20_000), default=500, help="at once, at most (%(default)s)")
+    add("--crowd-core", type=int, help="where the crowd runs")
+    add("--server-core", type=int, help=argparse.SUPPRESS)
+    add_summary_arguments(parser)
+
+
 @asynccontextmanager
 async def stall(options: argparse.Namespace) -> AsyncIterator[Stall]:
     """Opens: everyone is welcome. Raises `LoadtestError` when that cannot be."""
     tickets = read_tickets(options.tickets)
-    if len(tickets) < options.viewers:
+    if len(tickets) < options.viewers * options.tickets_each:
         raise CannotGoOn(f"{len(tickets)} tickets are not enough for {options.viewers} viewers: guests cannot order")
     accounts = await StandardInput().accounts(_ACCOUNTS_WITHIN_S)
     await wait_answering(options.url, _READY_WITHIN_S)
@@ -80,6 +107,7 @@ async def stall(options: argparse.Namespace) -> AsyncIterator[Stall]:
         rate_per_s=options.connect_rate,
         handshakes_max=options.handshakes,
         tickets=tickets,
+        tickets_each=options.tickets_each,
         core=options.crowd_core,
         straight_at=options.straight_at,
         orders=True,

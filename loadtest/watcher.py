@@ -71,7 +71,7 @@ class Company(Protocol):
     tally: Tally
     upgrade: bytes
 
-    def ticket(self) -> str | None:
+    def ticket(self, watcher: Watcher) -> str | None:
         """A ticket for one connection; None watches as a guest."""
         ...
 
@@ -209,7 +209,7 @@ class Watcher(asyncio.Protocol):
             return
         self._upgraded = True
         hello: dict[str, object] = {"type": "hello", "v": 1}
-        ticket = self._company.ticket()
+        ticket = self._company.ticket(self)
         if ticket is not None:
             hello["ticket"] = ticket
         if self.last >= 0:

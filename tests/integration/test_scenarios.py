@@ -88,25 +88,38 @@ def test_a_sustained_sale_is_audited_row_by_row_and_so_are_its_peers(tmp_path: P
         assert name in figures
 
 
-@pytest.mark.parametrize(
-    ("tamper", "says"),
-    [
-        ("BEFORE INSERT ON orders FOR EACH ROW SET NEW.ref = CONCAT('x', NEW.ref)", "without their order in the"),
-        ("BEFORE UPDATE ON drop_stock FOR EACH ROW SET NEW.`left` = OLD.`left`, NEW.sold = OLD.sold", "stock says"),
-    ],
-)
-def test_the_audit_finds_rows_that_say_something_else(
-    tamper: str, says: str, capfd: pytest.CaptureFixture[str]
-) -> None:
+TAMPERED = {
+    "BEFORE INSERT ON orders FOR EACH ROW SET NEW.ref = CONCAT('x', NEW.ref)": "without their order in the database",
+    "BEFORE UPDATE ON drop_stock FOR EACH ROW SET NEW.`left` = OLD.`left`, NEW.sold = OLD.sold": "stock says",
+}
+
+
+def test_the_audit_finds_rows_that_say_something_else(capfd: pytest.CaptureFixture[str]) -> None:
     options = local.parser().parse_args(["flash_sale", "--viewers", "10"])
     premises = Premises(replicas=1, mariadb=True, server_core=None, other_core=None, keep_up=False, drain_s=1.0)
     with premises as shop:
-        with closing(connect(shop.database_url)) as connection, connection.cursor() as cursor:
-            cursor.execute(f"CREATE TRIGGER tampered {tamper}")
-        status = local.run_at(shop, options, ["--units", "5", "--within", "0.1"])
-    told = capfd.readouterr().out
-    assert status == 1, told
-    assert says in told
+        for trigger, says in TAMPERED.items():
+            tell(shop.database_url, f"CREATE TRIGGER tampered {trigger}")
+            status = local.run_at(shop, options, ["--units", "5", "--within", "0.1"])
+            tell(shop.database_url, "DROP TRIGGER tampered")
+            told = capfd.readouterr().out
+            assert status == 1, told
+            assert says in told
+
+
+def tell(url: str, statement: str) -> None:
+    with closing(connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+def test_an_evening_of_waves_restocks_and_reloads_keeps_every_promise(tmp_path: Path) -> None:
+    words = ("--viewers", "60", "--drops", "1", "--reload-percent", "30")
+    figures = run("mixed", *words, figures=tmp_path / "figures.json")
+    assert figures["orders"] == 180
+    assert figures["rejected_sold_out"] == 30
+    assert 90 <= figures["accepted"] <= 120  # the last wave meets a closed drop half-way
+    assert figures["came_and_went"] >= 30
+    assert figures["not_answered"] == figures["gaps"] == figures["repeats"] == figures["snapshots"] == 0
 
 
 def test_after_kill_9_everyone_is_back_with_every_event(tmp_path: Path) -> None:
