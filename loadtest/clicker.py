@@ -20,7 +20,7 @@ _lines: Final = msgspec.json.Decoder(list[StockLine])
 class Clicker(Watcher):
     """A viewer who orders as its process's `Book` says. `number` is unique in the process."""
 
-    __slots__ = ("_book", "_forgets", "_hearing", "_in_second", "_out", "_second", "lines", "most_in_a_second",
+    __slots__ = ("_book", "_forgets", "_hearing", "_in_second", "_out", "_second", "held", "lines", "most_in_a_second",
                  "number", "orders", "stock_frames", "tickets", "waiting")  # fmt: skip
 
     def __init__(self, company: Company, book: Book, number: int) -> None:
@@ -43,6 +43,9 @@ class Clicker(Watcher):
         self.tickets: deque[str] = deque()
         """Its own, one for each connection."""
 
+        self.held: deque[tuple[str, float]] = deque()
+        """Orders that are due while too many are in flight: ref and due time. Bounded by the round's orders."""
+
         self._forgets = False
 
     def reload(self) -> None:
@@ -63,6 +66,7 @@ class Clicker(Watcher):
         self._book = book
         self._second = self._in_second = self.stock_frames = self.most_in_a_second = self.orders = 0
         self.waiting.clear()
+        self.held.clear()
 
     def send(self, frame: bytes) -> None:
         """Writes; frames that answer one read leave together."""

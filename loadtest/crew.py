@@ -15,8 +15,9 @@ import msgspec
 from msgspec.structs import replace
 
 from loadtest.client import socket_address
-from loadtest.crowd import LINE_MAX_BYTES, VIEWERS_MAX, Answer, Ask, Plan, Report
+from loadtest.crowd import VIEWERS_MAX
 from loadtest.errors import CannotGoOn
+from loadtest.messages import LINE_MAX_BYTES, Answer, Ask, Plan, Report
 from loadtest.ordering import Ordering, together
 from loadtest.process import cpu_s
 from loadtest.report import Progress

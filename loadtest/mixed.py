@@ -15,8 +15,8 @@ from collections import Counter
 from time import time
 
 from loadtest.crew import audit
-from loadtest.crowd import Report
 from loadtest.ledger import audit_rows
+from loadtest.messages import Report
 from loadtest.options import within
 from loadtest.ordering import Ordered, Ordering
 from loadtest.report import Progress, percentile
@@ -76,22 +76,22 @@ class _Evening:
 
     async def sell_a_drop(self) -> None:
         """Three waves: sold out, restocked, closed."""
-        shop, units, more = self._shop, self._viewers // 2, self._viewers
+        shop, units, more = self._shop, self._viewers // 2, 2 * self._viewers
         drop = await shop.put_on_sale(units=units, limit=_LIMIT)
         waves = [await self._wave(drop)]
         self._expect(waves, units)
+        self.problems += audit_answers(waves[0], None)
         await shop.host.restock_drop(drop, shop.product.variants[0].id, more)
         waves.append(await self._wave(drop))
         self._expect(waves, units + more)
+        await self._audit(units + more - sum(len(wave.accepted) for wave in waves))
         closing = asyncio.create_task(self._close_soon(drop), name="the host closes")
         try:
             waves.append(await self._wave(drop))
             await closing
         finally:
             closing.cancel()
-        report, _ = await shop.settled()
-        assert report.ordered is not None
-        self.problems += audit_answers(report.ordered, 0)  # the drop is closed: what was left is on the shelf again
+        await self._audit(None)
         if shop.ledger:
             accepted = [pair for wave in waves for pair in wave.accepted]
             self.problems += audit_rows(accepted, await shop.ledger.drop(drop))
@@ -104,6 +104,11 @@ class _Evening:
             Ordering("rush", drop, start_s, _WAVE_S, prefix, each_max=1, reload_percent=self._reload_percent)
         )
 
+    async def _audit(self, left: int | None) -> None:
+        report, _ = await self._shop.settled()
+        assert report.ordered is not None
+        self.problems += audit_answers(report.ordered, left)
+
     async def _close_soon(self, drop: str) -> None:
         await asyncio.sleep(_STARTS_AFTER_S + _CLOSES_AFTER_S)
         await self._shop.host.close_drop(drop)
@@ -114,8 +119,6 @@ class _Evening:
         wanted = min(units, sum(wave.orders for wave in waves) - self._refused_before(waves))
         if sold != wanted:
             self.problems.append(f"{sold} sold of {units} units where {wanted} were wanted: {last.rejected}")
-        if last.unanswered or last.unasked:
-            self.problems += audit_answers(last, next(iter(last.last_stock), 0))
 
     @staticmethod
     def _refused_before(waves: list[Ordered]) -> int:

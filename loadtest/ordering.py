@@ -27,6 +27,9 @@ AGAIN: Final = frozenset({"busy", "draining", "rate_limited"})
 AGAIN_AFTER_S: Final = (0.2, 1.0)
 """Full jitter where the receipt does not say `retry_in_ms`."""
 
+IN_FLIGHT_MAX: Final = 32
+"""Orders of one socket that a server takes at once; a further one waits here, its due time as it was."""
+
 _STOCK_KNOWN_MAX = 512
 _STEP_S = 0.001
 
@@ -144,6 +147,8 @@ class Book:
         if due_s is None:
             told.unasked += 1
             return
+        if clicker.held:
+            self._ask_now(clicker, *clicker.held.popleft())
         told.last_answer_s = now_s
         if receipt.status == "accepted":
             told.accepted.append((receipt.ref, receipt.order))
@@ -218,6 +223,12 @@ class Book:
         clicker.orders += 1
         self._told.orders += 1
         self._open += 1
+        if len(clicker.waiting) >= IN_FLIGHT_MAX:
+            clicker.held.append((ref, due_s))
+        else:
+            self._ask_now(clicker, ref, due_s)
+
+    def _ask_now(self, clicker: Clicker, ref: str, due_s: float) -> None:
         clicker.waiting[ref] = due_s
         if clicker.here:  # else when it is back
             self._ask(clicker, ref)
@@ -229,12 +240,7 @@ class Book:
     def _rest(self, clicker: Clicker, receipt: _Receipt, due_s: float) -> None:
         self._re_asked[receipt.reason] += 1
         wait_s = random.uniform(*AGAIN_AFTER_S) if receipt.retry_in_ms is None else receipt.retry_in_ms / 1000
-        asyncio.get_running_loop().call_later(wait_s, self._ask_again, clicker, receipt.ref, due_s)
-
-    def _ask_again(self, clicker: Clicker, ref: str, due_s: float) -> None:
-        clicker.waiting[ref] = due_s
-        if clicker.here:
-            self._ask(clicker, ref)
+        asyncio.get_running_loop().call_later(wait_s, self._ask_now, clicker, receipt.ref, due_s)
 
 
 def _due(ordering: Ordering, clickers: Sequence[Clicker]) -> Iterable[tuple[float, Clicker]]:

@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 
 from loadtest.accounts import StandardInput
 from loadtest.crew import Crew
-from loadtest.crowd import Report
 from loadtest.errors import CannotGoOn
 from loadtest.ledger import Ledger, audit_rows
+from loadtest.messages import Report
 from loadtest.options import read_tickets, within
 from loadtest.ordering import Ordered, Ordering
 from loadtest.person import Person, wait_answering
@@ -136,14 +136,17 @@ def stock(told: Ordered) -> dict[str, float]:
     }
 
 
-def audit_answers(told: Ordered, left: int) -> list[str]:
-    """What is wrong with answers and stock; `left` is what must be left of the drop."""
+def audit_answers(told: Ordered, left: int | None) -> list[str]:
+    """What is wrong with answers and stock; `left` must be left of the drop, None of one that is not on sale any more.
+
+    Who comes back after a drop was closed is told so by an event, not by stock.
+    """
     problems = [f"{number} {what}" for number, what in (
         (told.unanswered, "orders were never answered"),
         (told.unasked, "receipts answered nothing that was asked, or something that was answered already"),
         (told.stock_back, "stock lines were older than what the viewer had been told"),
     ) if number]  # fmt: skip
     wrong: Mapping[int, int] = {said: viewers for said, (viewers, _) in told.last_stock.items() if said != left}
-    if wrong:
+    if wrong and left is not None:
         problems.append(f"{sum(wrong.values())} viewers were not told that {left} are left but {sorted(wrong)[:5]}")
     return problems
