@@ -7,6 +7,7 @@ import json
 from time import time
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -191,6 +192,23 @@ async def test_a_sustained_viewer_keeps_its_orders_in_flight_up_to_the_limit() -
     assert counter.asked() == []  # the limit
     await running
     assert counter.told().orders == len(set(dict(counter.told().accepted))) == counter.told().counted == 5
+
+
+async def test_more_than_a_socket_takes_at_once_waits_and_leaves_with_the_answers() -> None:
+    due = ordering.IN_FLIGHT_MAX + 2
+    counter = Counter(plan("pace", seconds=1.0, each_max=due, rate_per_s=float(due)))
+    counter.book._ordering = msgspec.structs.replace(counter.book._ordering, start_s=time() - 2)  # all of it is late
+    running = await counter.rush()
+    first = counter.asked()
+    assert len(first) == ordering.IN_FLIGHT_MAX
+    counter.hears(accepted(first[0], "a"), accepted(first[1], "b"))
+    rest = counter.asked()
+    assert len(rest) == 2
+    counter.hears(*(accepted(ref, ref) for ref in (*first[2:], *rest)))
+    await running
+    told = counter.told()
+    assert (told.orders, told.asks, len(told.accepted), told.unanswered, told.unasked) == (due, due, due, 0, 0)
+    assert min(told.took_ms) > 900  # from when each was due
 
 
 @given(st.integers(1, 5), st.integers(1, 200))
