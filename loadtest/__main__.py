@@ -37,7 +37,7 @@ def _leave_at_once(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from loadtest import demo, fan_out, reconnect_storm, rolling_drain
+    from loadtest import demo, fan_out, flash_sale, mixed, reconnect_storm, rolling_drain
 
     parser = argparse.ArgumentParser(
         prog="python -m loadtest",
@@ -47,6 +47,8 @@ def _parser() -> argparse.ArgumentParser:
     for name, scenario, when_stopped in (
         ("demo", demo, 0),
         ("fan_out", fan_out, INTERRUPTED),
+        ("flash_sale", flash_sale, INTERRUPTED),
+        ("mixed", mixed, INTERRUPTED),
         ("reconnect_storm", reconnect_storm, INTERRUPTED),
         ("rolling_drain", rolling_drain, INTERRUPTED),
     ):

@@ -35,7 +35,10 @@ class Accounts(msgspec.Struct, frozen=True):
     host: Account
     shoppers: tuple[Account, ...] = ()
     database: str = ""
-    """`mysql://user:password@host:port/`: where a scenario may count statements. Nothing else is asked of it."""
+    """`mysql://user:password@host:port/name`: where statements are counted and orders audited, by reading only.
+
+    The peers of `flash_sale` sell in it, on drops of their own.
+    """
 
     def __repr__(self) -> str:
         return f"Accounts({self.host!r}, {len(self.shoppers)} shoppers)"

@@ -6,16 +6,19 @@ import asyncio
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from time import monotonic
+from time import monotonic, time
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec.structs import replace
 
 from loadtest.client import socket_address
-from loadtest.crowd import LINE_MAX_BYTES, VIEWERS_MAX, Answer, Ask, Plan, Report
+from loadtest.crowd import VIEWERS_MAX
 from loadtest.errors import CannotGoOn
+from loadtest.messages import LINE_MAX_BYTES, Answer, Ask, Plan, Report
+from loadtest.ordering import Ordering, together
 from loadtest.process import cpu_s
 from loadtest.report import Progress
 
@@ -27,7 +30,9 @@ _LOOK_S = 0.02
 class Crew:
     """`async with Crew(url, stream, viewers) as crew`: starts the processes and sends everyone on the way.
 
-    With `first_url` everyone comes there at first, and back to `url`.
+    With `first_url` everyone comes there at first, and back to `url`. With `straight_at` the processes go to these
+    replicas in turn instead of `url`. `orders` makes viewers who can be asked to `order`; `tickets_each` in a row are
+    then one viewer's own.
     Raises `CannotGoOn` when a process of the crowd ends before it is asked to. Leaving the block ends all of them.
     """
 
@@ -41,27 +46,32 @@ class Crew:
         rate_per_s: float = 2_000.0,
         handshakes_max: int = 200,
         tickets: Sequence[str] = (),
+        tickets_each: int = 0,
         core: int | None = None,
         first_url: str | None = None,
+        straight_at: Sequence[str] = (),
+        orders: bool = False,
     ) -> None:
         if viewers > workers * VIEWERS_MAX:
             raise CannotGoOn(f"{viewers} viewers need more than {workers} processes of {VIEWERS_MAX}: raise --workers")
-        address = urlsplit(socket_address(url, stream))
+        addresses = [urlsplit(socket_address(one, stream)) for one in straight_at or (url,)]
         first = urlsplit(first_url) if first_url else None
         self.viewers = viewers
         shares = [len(range(number, viewers, workers)) for number in range(workers)]
         self._plans = [
             Plan(
-                host=address.hostname or "127.0.0.1",
+                host=(address := addresses[number % len(addresses)]).hostname or "127.0.0.1",
                 port=address.port or 80,
                 path=address.path,
                 viewers=share,
                 rate_per_s=rate_per_s * share / viewers,
                 handshakes_max=max(1, handshakes_max // workers),
                 first=(first.hostname or "127.0.0.1", first.port or 80) if first else None,
-                tickets=tuple(tickets[number::workers]),
+                tickets=_share(tickets, tickets_each or 1, number, workers),
+                tickets_each=tickets_each,
                 source=f"127.0.0.{2 + number}" if (address.hostname or "").startswith("127.") else None,
                 core=core,
+                orders=orders,
             )
             for number, share in enumerate(shares)
             if share
@@ -114,6 +124,21 @@ class Crew:
         """Waits until everyone has event `seq`; how many do not, in time."""
         return sum(report.behind for report in await self._ask(Ask("reach", seq, within_s), within_s))
 
+    async def order(self, ordering: Ordering) -> None:
+        """Everyone orders, from `ordering.start_s` on; returns when all is answered or its time is up."""
+        within_s = ordering.start_s - time() + ordering.seconds + ordering.answered_within_s
+        asks = [
+            Ask("order", ordering=replace(ordering, rate_per_s=ordering.rate_per_s * plan.viewers / self.viewers,
+                                          prefix=f"{ordering.prefix}{number}-"))
+            for number, plan in enumerate(self._plans)
+        ]  # fmt: skip
+        await asyncio.gather(
+            *(
+                process.ask(ask, within_s + _ANSWERS_WITHIN_S)
+                for process, ask in zip(self._processes, asks, strict=True)
+            )
+        )
+
     async def report(self) -> Report:
         """What all viewers saw so far."""
         return add_up(await self._ask(Ask("report"), 0.0))
@@ -123,6 +148,12 @@ class Crew:
 
     async def _end(self) -> None:
         await asyncio.gather(*(process.end() for process in self._processes))
+
+
+def _share(tickets: Sequence[str], each: int, number: int, workers: int) -> tuple[str, ...]:
+    """The tickets of a process: those of every viewer together, of one viewer in `workers`."""
+    firsts = range(number * each, len(tickets), workers * each)
+    return tuple(ticket for first in firsts for ticket in tickets[first : first + each])
 
 
 def add_up(reports: Sequence[Report]) -> Report:
@@ -157,6 +188,7 @@ def add_up(reports: Sequence[Report]) -> Report:
         seen=dict(sorted(seen.items())),
         cpu_s=sum(report.cpu_s for report in reports),
         rss_kb=sum(report.rss_kb for report in reports),
+        ordered=together([report.ordered for report in reports if report.ordered is not None]),
     )
 
 

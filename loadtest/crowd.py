@@ -15,17 +15,22 @@ import signal
 import socket
 import sys
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic, time
 
 import msgspec
 import uvloop
 
 from loadtest.backoff import Backoff
+from loadtest.clicker import Clicker
 from loadtest.client import comes_back
+from loadtest.messages import LINE_MAX_BYTES, Answer, Ask, Plan, Report
+from loadtest.ordering import Book, Ordering
 from loadtest.process import allow_files, cpu_s, pin, rss_kb, step_back
 from loadtest.tally import Tally
 from loadtest.watcher import MOVED, Watcher
+
+__all__ = ["VIEWERS_MAX", "Crowd", "Report", "serve"]
 
 VIEWERS_MAX = 18_000
 """Of one process: a hard limit of 20,000 files is common."""
@@ -33,85 +38,14 @@ VIEWERS_MAX = 18_000
 OPEN_WITHIN_S = 20.0
 """From connecting to the welcome; then the viewer tries again."""
 
-LINE_MAX_BYTES = 64 * 1024 * 1024
+RELOADS_WITHIN_S = 1.0
+"""How long somebody who orders is away at most when it reloads, or is told to move."""
 
 _IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h
 _RAMP_STEP_S = 0.01
 _SAYS_EVERY_S = 0.1
 _LEAVES_WITHIN_S = 3.0
 _OWN_FILES = 64
-
-
-class Plan(msgspec.Struct, frozen=True):
-    """What a process of the crowd is told at its start."""
-
-    host: str
-    port: int
-    path: str
-    viewers: int
-    rate_per_s: float
-    """New connections a second while the crowd gathers."""
-
-    handshakes_max: int
-    """Connections that may wait for their welcome at once, also when all come back."""
-
-    first: tuple[str, int] | None = None
-    """Host and port of every viewer's first connection, when it is another one."""
-
-    tickets: tuple[str, ...] = ()
-    """One for each connection, in order; after the last one viewers are guests."""
-
-    source: str | None = None
-    """The local address the viewers come from: each has ports of its own."""
-
-    core: int | None = None
-    cap_s: float = 15.0
-    """The longest wait of the backoff."""
-
-
-class Ask(msgspec.Struct, frozen=True):
-    """`reach` (everyone has event `seq`), `report`, or `leave`."""
-
-    do: str
-    seq: int = 0
-    within_s: float = 0.0
-
-
-class Report(msgspec.Struct):
-    """What one process's viewers saw so far; also the sum of several."""
-
-    viewers: int = 0
-    here: int = 0
-    lowest_seq: int = 1 << 62
-    highest_seq: int = -1
-    behind: int = 0
-    """Viewers without the event that was asked for."""
-
-    gaps: int = 0
-    repeats: int = 0
-    snapshots: int = 0
-    strange: dict[str, int] = {}
-    closed: dict[int, int] = {}
-    tries_failed: dict[str, int] = {}
-    reconnects: int = 0
-    over: int = 0
-    """Viewers told not to come back."""
-
-    last_welcome_s: float = 0.0
-    """When the last one was welcomed, in seconds since the epoch."""
-
-    seen: dict[int, tuple[float, float, int]] = {}
-    """For each event: `at` in ms, when its last viewer had it live (seconds; 0.0: nobody), viewers it reached."""
-
-    cpu_s: float = 0.0
-    rss_kb: int = 0
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """A line to the crew: `here` viewers are welcome; `report` only in answer to an `Ask`."""
-
-    here: int
-    report: Report | None = None
 
 
 class Crowd:
@@ -124,8 +58,13 @@ class Crowd:
             "Connection: Upgrade\r\nSec-WebSocket-Key: ZHJvcGNhc3QtbG9hZHRlcw==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         ).encode("ascii")
         self._plan = plan
-        self._watchers = [Watcher(self) for _ in range(plan.viewers)]
+        self._book = Book()
+        self._clickers = [Clicker(self, self._book, number) for number in range(plan.viewers)] if plan.orders else []
+        self._watchers: Sequence[Watcher] = self._clickers or [Watcher(self) for _ in range(plan.viewers)]
         self._tickets = deque(plan.tickets)
+        for clicker in self._clickers:
+            first = clicker.number * plan.tickets_each
+            clicker.tickets.extend(plan.tickets[first : first + plan.tickets_each])
         self._door = asyncio.Semaphore(plan.handshakes_max)
         self._bringing: set[asyncio.Task[None]] = set()
         self._backoff = Backoff(0.5, plan.cap_s)
@@ -162,6 +101,16 @@ class Crowd:
                 tally.target = 1 << 62
         return sum(watcher.seq < seq for watcher in self._watchers)
 
+    async def order(self, ordering: Ordering) -> None:
+        """Everyone orders; returns when everything is answered, or the ordering's time is up."""
+        self._book = Book(ordering)
+        for clicker in self._clickers:
+            clicker.begin(self._book)
+        away = [clicker for clicker in self._clickers if clicker.tickets]
+        for clicker in random.sample(away, len(away) * ordering.reload_percent // 100):
+            asyncio.get_running_loop().call_later(random.uniform(0, ordering.seconds), clicker.reload)
+        await self._book.run(self._clickers)
+
     def report(self, behind: int = 0) -> Report:
         """Everything so far."""
         self.tally.book()
@@ -183,6 +132,7 @@ class Crowd:
             seen={seq: (at, last, int(arrivals)) for seq, (at, last, arrivals) in self.tally.seen.items()},
             cpu_s=cpu_s(os.getpid()),
             rss_kb=rss_kb(os.getpid()),
+            ordered=self._book.report(self._clickers) if self._clickers else None,
         )
 
     async def leave(self) -> None:
@@ -199,9 +149,10 @@ class Crowd:
 
     # What the viewers ask and tell (`watcher.Company`)
 
-    def ticket(self) -> str | None:
-        """The next ticket there is."""
-        return self._tickets.popleft() if self._tickets else None
+    def ticket(self, watcher: Watcher) -> str | None:
+        """The viewer's next ticket, or the next there is."""
+        tickets = watcher.tickets if self._plan.tickets_each and isinstance(watcher, Clicker) else self._tickets
+        return tickets.popleft() if tickets else None
 
     def welcomed(self, watcher: Watcher) -> None:
         """One more is here."""
@@ -216,7 +167,8 @@ class Crowd:
             return
         self._closed[watcher.code] += 1
         if watcher.code == MOVED:
-            self._send_in(watcher)
+            wait_s = random.uniform(0, RELOADS_WITHIN_S) if isinstance(watcher, Clicker) else 0.0
+            asyncio.get_running_loop().call_later(wait_s, self._send_in, watcher)
         else:
             self._come_back(watcher)
 
@@ -291,15 +243,25 @@ async def serve(lines: asyncio.StreamReader, say: Callable[[Answer], None]) -> N
             ask = msgspec.json.decode(line, type=Ask)
             if ask.do == "leave":
                 break
-            behind = await crowd.reach(ask.seq, ask.within_s) if ask.do == "reach" else 0
-            # a full report walks over everyone: not between two measured windows
-            report = Report(behind=behind) if ask.do == "reach" else crowd.report()
-            say(Answer(crowd.here, report))
+            say(Answer(crowd.here, await _answer(crowd, ask)))
     finally:
         gathering.cancel()
         speaking.cancel()
         await asyncio.gather(gathering, speaking, return_exceptions=True)
         await crowd.leave()
+
+
+async def _answer(crowd: Crowd, ask: Ask) -> Report:
+    """What a process answers. A full report walks over everyone, so it comes only when it is asked for."""
+    match ask.do:
+        case "reach":
+            return Report(behind=await crowd.reach(ask.seq, ask.within_s))
+        case "order":
+            assert ask.ordering is not None
+            await crowd.order(ask.ordering)
+            return Report()
+        case _:
+            return crowd.report()
 
 
 async def _say_how_many(crowd: Crowd, viewers: int, say: Callable[[Answer], None]) -> None:

@@ -22,34 +22,41 @@ from loadtest.accounts import Account
 from loadtest.errors import LoadtestError
 from loadtest.person import Person
 from loadtest.premises import HOST, Premises
+from loadtest.report import say
 
-SCENARIOS = {"fan_out": 1, "reconnect_storm": 2, "rolling_drain": 2}
-"""How many replicas each needs."""
+SCENARIOS = {"fan_out": 1, "flash_sale": 1, "mixed": 2, "reconnect_storm": 2, "rolling_drain": 2}
+"""How many replicas each needs; `flash_sale` takes more with `--replicas`."""
 
+SELLS = frozenset({"flash_sale", "mixed"})
+"""Those whose orders are checked against MariaDB, and by `dropcast verify` at the end."""
+
+_TICKETS_EACH = {"flash_sale": 2, "mixed": 4}  # one to come with, the others to come back with
 _TICKETS_LAST_S = 3_600
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command. Returns the exit status."""
-    options, rest = _parser().parse_known_args(arguments)
+    options, rest = parser().parse_known_args(arguments)
     signal.signal(signal.SIGTERM, _leave)
     cores = sorted(os.sched_getaffinity(0))
-    replicas = SCENARIOS[options.scenario]
-    pinned = options.pin and replicas == 1 and len(cores) > 1
+    sells = options.scenario in SELLS
+    replicas = (options.replicas if sells else None) or SCENARIOS[options.scenario]
+    pin = not sells if options.pin is None else options.pin
+    pinned = pin and replicas == 1 and len(cores) > 1
     shop = Premises(
         replicas=replicas,
-        mariadb=replicas > 1 or options.mariadb,
+        mariadb=replicas > 1 or sells or options.mariadb,
         server_core=cores[0] if pinned else None,
         other_core=cores[1] if pinned else None,
         keep_up=options.scenario == "rolling_drain",
         drain_s=options.drain_s,
+        binlog=options.binlog,
     )
     try:
         with shop:
-            words = [*_words(options, shop), *rest]
             if pinned:
-                words += ["--server-core", str(cores[0]), "--crowd-core", str(cores[1])]
-            return _run(words, shop, cores[1] if pinned else None)
+                rest += ["--server-core", str(cores[0]), "--crowd-core", str(cores[1])]
+            return run_at(shop, options, rest, cores[1] if pinned else None)
     except LoadtestError as error:
         print(f"loadtest.local: {error}", file=sys.stderr)
         return 1
@@ -57,27 +64,51 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m loadtest.local", description=__doc__)
-    parser.add_argument("scenario", choices=SCENARIOS, help="its own options may follow")
-    parser.add_argument("--viewers", type=int, default=1_000)
-    parser.add_argument("--buyers", type=int, default=0, help="fan_out only")
-    parser.add_argument("--guests", action="store_true", help="viewers without tickets")
-    parser.add_argument("--mariadb", action="store_true", help="instead of SQLite, for one replica as well")
-    parser.add_argument("--all-on-victim", action="store_true", help="reconnect_storm: nobody on the other replica")
-    parser.add_argument("--drain-s", type=float, default=4.0, help="DROPCAST_DRAIN_WITHIN_S (%(default)s)")
-    parser.add_argument("--pin", action=argparse.BooleanOptionalAction, default=True, help="one core each (fan_out)")
-    return parser
+def run_at(shop: Premises, options: argparse.Namespace, rest: Sequence[str] = (), core: int | None = None) -> int:
+    """The scenario at this shop; its exit status. Raises `CannotGoOn` when `dropcast verify` is not content then."""
+    status = _run([*_words(options, shop), *rest], shop, core)
+    if options.scenario in SELLS and status == 0:
+        shop.dropcast("verify")
+        say("verify: all invariants hold")
+    return status
+
+
+def parser() -> argparse.ArgumentParser:
+    """Its own options; all others are the scenario's."""
+    made = argparse.ArgumentParser(prog="python -m loadtest.local", description=__doc__)
+    made.add_argument("scenario", choices=SCENARIOS, help="its own options may follow")
+    made.add_argument("--viewers", type=int, default=1_000)
+    made.add_argument("--buyers", type=int, default=0, help="fan_out only")
+    made.add_argument("--guests", action="store_true", help="viewers without tickets")
+    made.add_argument("--mariadb", action="store_true", help="instead of SQLite, for one replica as well")
+    made.add_argument("--all-on-victim", action="store_true", help="reconnect_storm: nobody on the other replica")
+    made.add_argument("--drain-s", type=float, default=4.0, help="DROPCAST_DRAIN_WITHIN_S (%(default)s)")
+    made.add_argument("--pin", action=argparse.BooleanOptionalAction, help="one core each (default: fan_out)")
+    made.add_argument(
+        "--replicas", type=int, choices=range(1, 9), help="flash_sale, mixed: so many; nginx before several"
+    )
+    made.add_argument("--binlog", action="store_true", help="MariaDB writes a binary log as well, as a primary does")
+    made.add_argument("--straight", action="store_true", help="flash_sale: straight at the replicas, not at nginx")
+    return made
 
 
 def _words(options: argparse.Namespace, shop: Premises) -> list[str]:
     """The scenario's command line, after what it needs was made."""
     words = [options.scenario, "--url", shop.url, "--viewers", str(options.viewers)]
-    pids = [replica.pid for replica, _ in shop.replicas]
+    pids, each = [replica.pid for replica, _ in shop.replicas], 1
     match options.scenario:
         case "fan_out":
             words += ["--redis", shop.redis_url, "--pid", str(pids[0]), "--buyers", str(options.buyers)]
             needed = options.viewers + options.buyers
+        case "flash_sale" | "mixed":
+            each = _TICKETS_EACH[options.scenario]
+            words += ["--pid", *map(str, pids)]
+            if shop.database is not None:
+                words += ["--database-pid", str(shop.database.pid)]
+            if options.straight:
+                words += ["--straight-at", *(url for _, url in shop.replicas)]
+            words += ["--tickets-each", str(each)]
+            needed = options.viewers
         case "reconnect_storm":
             words += ["--victim", str(pids[0])]
             if options.all_on_victim:
@@ -92,7 +123,7 @@ def _words(options: argparse.Namespace, shop: Premises) -> list[str]:
     asyncio.run(_make_stream(shop, stream))
     tickets = shop.folder / "tickets"
     tickets.touch(mode=0o600)
-    lasting = ("--ttl-seconds", str(_TICKETS_LAST_S))
+    lasting = ("--each", str(each), "--ttl-seconds", str(_TICKETS_LAST_S))
     tickets.write_text(shop.dropcast("mint-tickets", "--stream", stream, "--viewers", str(needed), *lasting), "ascii")
     return [*words, "--stream", stream, "--tickets", str(tickets)]
 
@@ -119,6 +150,8 @@ def _run(words: Sequence[str], shop: Premises, core: int | None) -> int:
         if scenario.poll() is None:
             scenario.terminate()
             scenario.wait()
+        if scenario.stdin is not None:
+            scenario.stdin.close()
 
 
 def _leave(_number: int, _frame: FrameType | None) -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,21 @@ def within(least: int, most: int) -> Callable[[str], int]:
         return number
 
     return integer
+
+
+def between(least: float, most: float) -> Callable[[str], float]:
+    """An argparse type: a number in a range."""
+
+    def number(text: str) -> float:
+        try:
+            found = float(text)
+        except ValueError:
+            found = math.nan
+        if not least <= found <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} must be a number {least:g}..{most:g}")
+        return found
+
+    return number
 
 
 def read_tickets(path: str | None) -> list[str]:

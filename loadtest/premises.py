@@ -118,12 +118,14 @@ class Premises:
         other_core: int | None,
         keep_up: bool,
         drain_s: float,
+        binlog: bool = False,
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="dc-load-", dir="/tmp"))
         self.redis_url = ""
         self.database_url = ""
         self.url = ""
         self.replicas: list[tuple[Program, str]] = []
+        self.database: Program | None = None
         self.password = secrets.token_urlsafe(PASSWORD_BYTES)
         self._count = replicas
         self._with_mariadb = mariadb
@@ -131,6 +133,7 @@ class Premises:
         self._other_core = other_core
         self._keep_up = keep_up
         self._drain_s = drain_s
+        self._binlog = binlog
         self._programs: list[Program] = []
         self._settings: dict[str, str] = {}
 
@@ -159,7 +162,8 @@ class Premises:
             check=False,
         )
         if done.returncode:
-            raise CannotGoOn(f"dropcast {words[0]}: {done.stderr.strip()[-1000:]}")
+            said = done.stdout + done.stderr if words[0] == "verify" else done.stderr  # it names violations on stdout
+            raise CannotGoOn(f"dropcast {words[0]}: {said.strip()[-1000:]}")
         return done.stdout
 
     def _open(self) -> None:
@@ -214,8 +218,10 @@ class Premises:
             raise CannotGoOn(f"mariadb-install-db: {done.stderr.decode(errors='replace')[-1000:]}")
         network = [f"--port={port}", "--bind-address=127.0.0.1", "--skip-name-resolve", f"--socket={unix}"]
         durable = ["--innodb-flush-log-at-trx-commit=1", "--sync-binlog=1", "--max-connections=300"]
-        words = [_path_of("mariadbd"), *usual, *network, *durable, f"--pid-file={self.folder}/pid"]
-        self._run("mariadb", words, core=self._other_core).await_(lambda: unix.exists() and _listens(port))
+        binlog = [f"--log-bin={self.folder}/binlog", "--binlog-format=ROW", "--server-id=1"] if self._binlog else []
+        words = [_path_of("mariadbd"), *usual, *network, *durable, *binlog, f"--pid-file={self.folder}/pid"]
+        self.database = self._run("mariadb", words, core=self._other_core)
+        self.database.await_(lambda: unix.exists() and _listens(port))
         user, password = "dropcast", secrets.token_hex(12)
         connection = pymysql.connect(unix_socket=str(unix), user=owner, autocommit=True)
         try:
@@ -225,7 +231,7 @@ class Premises:
                 cursor.execute(f"GRANT ALL ON {user}.* TO '{user}'@'127.0.0.1'")
         finally:
             connection.close()
-        self.database_url = f"mysql://{user}:{password}@127.0.0.1:{port}/"
+        self.database_url = f"mysql://{user}:{password}@127.0.0.1:{port}/{user}"
         return f"mysql+aiomysql://{user}:{password}@127.0.0.1:{port}/{user}"
 
     def _nginx(self) -> str:

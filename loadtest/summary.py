@@ -58,7 +58,8 @@ def finish(
     if options.json != "-":
         width = max(len(one.name) for one in judged)
         for one in judged:
-            say(f"{one.name:<{width}}  {one.value:>12,.2f}  {one.threshold or ''!s:>10}  {one.word}".rstrip())
+            digits = 2 if one.value >= 1 or not one.value else 4
+            say(f"{one.name:<{width}}  {one.value:>12,.{digits}f}  {one.threshold or ''!s:>10}  {one.word}".rstrip())
         for problem in problems[:PROBLEMS_TOLD_MAX]:
             say(f"audit: {problem}")
         say(f"audit failed: {len(problems)} problems" if problems else "audit passed")

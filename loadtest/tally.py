@@ -13,10 +13,11 @@ KNOWN_MAX = 512
 class Batch:
     """What one read holds when it is nothing but events in order (and state that concerns no audit)."""
 
-    __slots__ = ("arrivals", "count", "events", "first", "last", "last_at")
+    __slots__ = ("arrivals", "count", "events", "first", "last", "last_at", "stock")
 
-    def __init__(self, events: list[tuple[int, int]]) -> None:
+    def __init__(self, events: list[tuple[int, int]], stock: list[bytes]) -> None:
         self.events = events
+        self.stock = stock
         self.count = len(events)
         self.first, self.last = (events[0][0], events[-1][0]) if events else (-2, -2)
         self.arrivals = 0
@@ -55,11 +56,11 @@ class Tally:
             seen[1] = max(seen[1], now_s)
             seen[2] += arrivals
 
-    def know(self, read: bytes, events: list[tuple[int, int]]) -> None:
+    def know(self, read: bytes, events: list[tuple[int, int]], stock: list[bytes]) -> None:
         """Whoever reads these very bytes next has these events, which must follow each other by exactly one."""
         if len(self.known) >= KNOWN_MAX:
             self.book()
-        self.known.setdefault(read, Batch(events))
+        self.known.setdefault(read, Batch(events, stock))
 
     def book(self) -> None:
         """Counts what the recognised reads brought, and forgets them."""

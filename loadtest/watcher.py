@@ -36,8 +36,11 @@ class _Position(msgspec.Struct):
     seq: int
 
 
-class _Welcome(msgspec.Struct, tag_field="type", tag="welcome"):
+class Welcome(msgspec.Struct, tag_field="type", tag="welcome"):
+    """What a welcome says, as far as an audit needs it."""
+
     position: _Position
+    stock: msgspec.Raw = msgspec.Raw(b"[]")
     missed: list[_Event] | None = None
 
 
@@ -57,7 +60,7 @@ class _Other(msgspec.Struct):
     type: str
 
 
-_decoder: Final = msgspec.json.Decoder(_Welcome | _TextEvent | _Tick | _Drain)
+_decoder: Final = msgspec.json.Decoder(Welcome | _TextEvent | _Tick | _Drain)
 _other: Final = msgspec.json.Decoder(_Other)
 _HEARD: Final = ("welcome", "event", "tick", "drain")
 
@@ -68,7 +71,7 @@ class Company(Protocol):
     tally: Tally
     upgrade: bytes
 
-    def ticket(self) -> str | None:
+    def ticket(self, watcher: Watcher) -> str | None:
         """A ticket for one connection; None watches as a guest."""
         ...
 
@@ -147,8 +150,11 @@ class Watcher(asyncio.Protocol):
                     tally.progress += batch.count
                     if tally.progress >= tally.target:
                         tally.on_target()
+                    if batch.stock:
+                        self._take_stock(batch.stock)
                     return
                 if not batch.count and self._due >= 0:  # state alone
+                    self._take_stock(batch.stock)
                     return
         try:
             if self._upgraded:
@@ -179,6 +185,15 @@ class Watcher(asyncio.Protocol):
         self._transport.write(client_frame(CLOSE, b"\x03\xe8"))
         asyncio.get_running_loop().call_later(_CLOSES_WITHIN_S, self._transport.abort)
 
+    # What one who orders does more (`loadtest.clicker`)
+
+    def _take_stock(self, payloads: list[bytes]) -> None:
+        """Stock frames of one read; somebody who only watches does not look at them."""
+
+    def _take_receipt(self, payload: bytes, now_s: float) -> None:  # noqa: ARG002
+        """A receipt, read at `now_s`. Who has not asked for anything gets none."""
+        raise Strange("a receipt for one who did not order")
+
     # How
 
     def _shake_hands(self, data: bytes) -> None:
@@ -194,7 +209,7 @@ class Watcher(asyncio.Protocol):
             return
         self._upgraded = True
         hello: dict[str, object] = {"type": "hello", "v": 1}
-        ticket = self._company.ticket()
+        ticket = self._company.ticket(self)
         if ticket is not None:
             hello["ticket"] = ticket
         if self.last >= 0:
@@ -207,13 +222,17 @@ class Watcher(asyncio.Protocol):
         frames, self._tail = whole_frames(data)
         now_s = time()
         events: list[tuple[int, int]] = []
+        stock: list[bytes] = []
         plain = True
         for opcode, payload in frames:
             if opcode == TEXT:
+                if payload.startswith(b'{"type":"stock"'):
+                    stock.append(payload)
+                    continue
                 event = self._hear_text(payload, now_s)
                 if event is not None:
                     events.append(event)
-                elif not payload.startswith(b'{"type":"stock"'):
+                else:
                     plain = False
             else:
                 plain = False
@@ -224,16 +243,19 @@ class Watcher(asyncio.Protocol):
                     self._transport.close()
                 elif opcode == PING:
                     self._transport.write(client_frame(PONG, payload))
+        if stock:
+            self._take_stock(stock)
         if (
             plain
             and not self._tail
             and (not events or [seq for seq, _ in events] == list(range(events[0][0], events[0][0] + len(events))))
         ):
-            self._tally.know(data, events)
+            self._tally.know(data, events, stock)
 
     def _hear_text(self, payload: bytes, now_s: float) -> tuple[int, int] | None:
-        """Takes in one frame; an event's (seq, at)."""
-        if payload.startswith(b'{"type":"stock"'):
+        """Takes in one frame that is not stock; an event's (seq, at)."""
+        if payload.startswith(b'{"type":"receipt"'):
+            self._take_receipt(payload, now_s)
             return None
         try:
             frame = _decoder.decode(payload)
@@ -248,7 +270,7 @@ class Watcher(asyncio.Protocol):
                     raise Strange("an event before the welcome")
                 self._take_event(seq, at_ms, now_s)
                 return seq, at_ms
-            case _Welcome():
+            case Welcome():
                 self._take_welcome(frame)
             case _Tick(seq=seq):
                 if seq >= self._due:  # ticks follow the events they count: one of them is missing
@@ -268,7 +290,7 @@ class Watcher(asyncio.Protocol):
         self._due = seq + 1
         self._tally.advance(by)
 
-    def _take_welcome(self, welcome: _Welcome) -> None:
+    def _take_welcome(self, welcome: Welcome) -> None:
         if self._due >= 0:
             raise Strange("a second welcome")
         reached = welcome.position.seq

@@ -20,6 +20,17 @@ def client_frame(opcode: int, payload: bytes) -> bytes:
     return head + mask + (int.from_bytes(payload, "big") ^ key).to_bytes(size, "big")
 
 
+def unmasked_frame(payload: bytes) -> bytes:
+    """A text frame whose mask is all zeros: legal on the wire, and made without touching each byte.
+
+    RFC 6455, section 10.3, wants masks that nobody can predict so that a page's script cannot choose the bytes that
+    proxies see. Nothing here runs a stranger's script.
+    """
+    size = len(payload)
+    head = bytes((0x80 | TEXT, 0x80 | size)) if size < 126 else bytes((0x80 | TEXT, 0xFE)) + size.to_bytes(2, "big")
+    return head + b"\0\0\0\0" + payload
+
+
 def whole_frames(data: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
     """The server's whole frames at the start of `data` as (opcode, payload), and the bytes left over.
 

@@ -60,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     tickets.add_argument("--stream", required=True, metavar="SLUG")
     tickets.add_argument("--viewers", required=True, type=int, metavar="N")
     tickets.add_argument("--ttl-seconds", required=True, type=int, metavar="T")
+    tickets.add_argument("--each", type=int, default=1, metavar="K", help="tickets of each viewer, one below the other")
     verb("verify", "check every invariant of the whole database; read-only", _async(lambda _, c: commands.verify(c)))
     return parser
 
@@ -88,7 +89,9 @@ async def _create_user(asked: argparse.Namespace, configured: settings.Settings)
 
 
 async def _mint_tickets(asked: argparse.Namespace, configured: settings.Settings) -> int:
-    return await commands.mint_tickets(configured, stream=asked.stream, viewers=asked.viewers, ttl_s=asked.ttl_seconds)
+    return await commands.mint_tickets(
+        configured, stream=asked.stream, viewers=asked.viewers, each=asked.each, ttl_s=asked.ttl_seconds
+    )
 
 
 if __name__ == "__main__":

@@ -54,12 +54,14 @@ async def seed_demo(settings: Settings) -> int:
     return 0
 
 
-async def mint_tickets(settings: Settings, *, stream: str, viewers: int, ttl_s: int) -> int:
-    """`dropcast mint-tickets`: a ticket a line on standard output."""
+async def mint_tickets(settings: Settings, *, stream: str, viewers: int, ttl_s: int, each: int = 1) -> int:
+    """`dropcast mint-tickets`: a ticket a line on standard output, those of one viewer below each other."""
     if settings.bus_url == "memory://":
         raise DropcastError("mint-tickets needs DROPCAST_BUS_URL=redis://…: tickets in a process reach no other")
-    if not 1 <= viewers <= TICKETS_MAX or not 1 <= ttl_s <= 24 * 3600:
-        raise DropcastError(f"--viewers must be 1..{TICKETS_MAX} and --ttl-seconds 1..86400")
+    if not 1 <= each <= 100:
+        raise DropcastError("--each must be 1..100")
+    if not 1 <= viewers <= TICKETS_MAX // each or not 1 <= ttl_s <= 24 * 3600:
+        raise DropcastError(f"--viewers must be 1..{TICKETS_MAX // each} and --ttl-seconds 1..86400")
     async with opened_database(settings) as database, redis_client(settings) as redis:
         await check_schema(database)
         heads, _ = await Streams(database).heads([stream])
@@ -68,7 +70,7 @@ async def mint_tickets(settings: Settings, *, stream: str, viewers: int, ttl_s: 
         keep, users = RedisKeep(redis), Users(database)
         for start in range(0, viewers, _TICKETS_AT_ONCE):
             made = await users.create_nameless(min(_TICKETS_AT_ONCE, viewers - start))
-            tickets = [new_ticket(user, stream) for user in made]
+            tickets = [new_ticket(user, stream) for user in made for _ in range(each)]
             await asyncio.gather(*(keep.put(key, value, ttl_s) for _, key, value in tickets))
             sys.stdout.writelines(ticket + "\n" for ticket, _, _ in tickets)
     return 0

@@ -172,6 +172,22 @@ async def test_mint_tickets_prints_tickets_that_let_viewers_in_once(ready: dict[
     passwords.close()
 
 
+async def test_a_viewer_with_several_tickets_stays_the_same_person(ready: dict[str, str], database: Database) -> None:
+    shop = await Shop.opened(database)
+    words = f"mint-tickets --stream {shop.stream} --viewers 2 --each 3 --ttl-seconds 60"
+    tickets = succeeded(words, ready).splitlines()
+    assert len(set(tickets)) == 6
+    passwords = Passwords()
+    async with redis_client(read(ready)) as redis:
+        door = Door(Users(database), RedisKeep(redis), passwords, ["k"])
+        people = [await door.redeem(ticket, shop.stream) for ticket in tickets]
+    ids = [person.id for person in people if person is not None]
+    assert len(ids) == 6
+    assert len(set(ids[:3])) == len(set(ids[3:])) == 1
+    assert ids[0] != ids[3]
+    passwords.close()
+
+
 @pytest.mark.parametrize(
     ("stream", "viewers", "ttl_s", "more", "said"),
     [

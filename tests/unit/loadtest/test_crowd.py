@@ -56,7 +56,7 @@ class Company:
         self.came: list[Watcher] = []
         self.went: list[Watcher] = []
 
-    def ticket(self) -> str | None:
+    def ticket(self, watcher: Watcher) -> str | None:  # noqa: ARG002
         return self.tickets.pop(0) if self.tickets else None
 
     def welcomed(self, watcher: Watcher) -> None:
@@ -356,7 +356,7 @@ def test_counts_fail_timings_warn_and_strict_timings_fail() -> None:
 
 
 def test_the_thresholds_we_ship_say_something_about_every_scenario() -> None:
-    assert read().keys() == {"fan_out", "reconnect_storm", "rolling_drain"}
+    assert read().keys() == {"fan_out", "flash_sale", "mixed", "reconnect_storm", "rolling_drain"}
     for scenario in read().values():
         for threshold in scenario.values():
             assert threshold.kind in ("count", "timing")
