@@ -21,7 +21,7 @@ class Clicker(Watcher):
     """A viewer who orders as its process's `Book` says. `number` is unique in the process."""
 
     __slots__ = ("_book", "_forgets", "_hearing", "_in_second", "_out", "_second", "held", "lines", "most_in_a_second",
-                 "number", "orders", "stock_frames", "tickets", "waiting")  # fmt: skip
+                 "number", "orders", "put_off", "stock_frames", "tickets", "waiting")  # fmt: skip
 
     def __init__(self, company: Company, book: Book, number: int) -> None:
         super().__init__(company)
@@ -46,6 +46,9 @@ class Clicker(Watcher):
         self.held: deque[tuple[str, float]] = deque()
         """Orders that are due while too many are in flight: ref and due time. Bounded by the round's orders."""
 
+        self.put_off: dict[str, float | str] = {}
+        """Orders it was told to ask for again: when each was due, or once it is accepted, its order id."""
+
         self._forgets = False
 
     def reload(self) -> None:
@@ -67,6 +70,7 @@ class Clicker(Watcher):
         self._second = self._in_second = self.stock_frames = self.most_in_a_second = self.orders = 0
         self.waiting.clear()
         self.held.clear()
+        self.put_off.clear()
 
     def send(self, frame: bytes) -> None:
         """Writes; frames that answer one read leave together."""

@@ -79,6 +79,9 @@ class Ordered(msgspec.Struct):
     unasked: int = 0
     """Answers to a ref that this viewer had not asked for, or that was answered already."""
 
+    late: int = 0
+    """Further answers to an order that was told `busy`, asked for again, and accepted: all receipts name one order."""
+
     took_ms: list[float] = []
     last_accepted_s: float = 0.0
     last_answer_s: float = 0.0
@@ -144,6 +147,15 @@ class Book:
         """A receipt came."""
         receipt, told = _receipt.decode(payload), self._told
         due_s = clicker.waiting.pop(receipt.ref, None)
+        before = clicker.put_off.get(receipt.ref)
+        if isinstance(before, str):  # put off, then accepted: the answer to asking again comes as well
+            told.late += 1
+            told.unasked += receipt.order not in ("", before)
+            return
+        if receipt.status == "accepted" and before is not None:
+            # it may have been under way when it was put off: then its receipt comes late, asked again or not
+            clicker.put_off[receipt.ref] = receipt.order
+            due_s = before
         if due_s is None:
             told.unasked += 1
             return
@@ -240,7 +252,12 @@ class Book:
     def _rest(self, clicker: Clicker, receipt: _Receipt, due_s: float) -> None:
         self._re_asked[receipt.reason] += 1
         wait_s = random.uniform(*AGAIN_AFTER_S) if receipt.retry_in_ms is None else receipt.retry_in_ms / 1000
-        asyncio.get_running_loop().call_later(wait_s, self._ask_now, clicker, receipt.ref, due_s)
+        clicker.put_off.setdefault(receipt.ref, due_s)
+        asyncio.get_running_loop().call_later(wait_s, self._ask_again, clicker, receipt.ref, due_s)
+
+    def _ask_again(self, clicker: Clicker, ref: str, due_s: float) -> None:
+        if not isinstance(clicker.put_off.get(ref), str):  # no receipt came meanwhile
+            self._ask_now(clicker, ref, due_s)
 
 
 def _due(ordering: Ordering, clickers: Sequence[Clicker]) -> Iterable[tuple[float, Clicker]]:
@@ -276,6 +293,7 @@ def together(parts: Sequence[Ordered]) -> Ordered | None:
         re_asked=dict(re_asked),
         unanswered=sum(part.unanswered for part in parts),
         unasked=sum(part.unasked for part in parts),
+        late=sum(part.late for part in parts),
         took_ms=sorted(took for part in parts for took in part.took_ms),
         last_accepted_s=max(part.last_accepted_s for part in parts),
         last_answer_s=max(part.last_answer_s for part in parts),
