@@ -57,6 +57,7 @@ def decide(
     before gets its first receipt again; the same `ref` with another body is a `conflict`.
     """
     left = dict(offer.left) if offer else {}
+    only = next(iter(left)) if len(left) == 1 else None
     had = dict(bought)
     placed = dict(earlier)
     taken: dict[str, int] = {}
@@ -67,7 +68,8 @@ def decide(
         if known is not None:
             receipts.append(again(known, request))
             continue
-        variant = _variant(offer, request)
+        # the variant asked for; the only one when none is named
+        variant = only if request.variant is None else request.variant if request.variant in left else None
         reason = _refusal(offer, request, variant, left, had, now_ms)
         if reason is not None or offer is None or variant is None:
             receipts.append(Rejected(request.ref, reason or Reason.UNKNOWN_DROP))
@@ -122,15 +124,6 @@ def _refusal(
     if left[variant] < request.quantity:
         return Reason.SOLD_OUT
     return None
-
-
-def _variant(offer: Offer | None, request: OrderRequest) -> str | None:
-    """The variant asked for; the only one when none is named; None when there is no such variant."""
-    if offer is None:
-        return None
-    if request.variant is None:
-        return next(iter(offer.left)) if len(offer.left) == 1 else None
-    return request.variant if request.variant in offer.left else None
 
 
 def _same(order: Order, request: OrderRequest) -> bool:
