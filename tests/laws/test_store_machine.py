@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -134,7 +134,7 @@ class LifeOfAShop(RuleBasedStateMachine):
     @rule(which=ANY, viewer=ANY, variant=ANY, quantity=st.sampled_from([1, 1, 2]))
     def order_one(self, which: int, viewer: int, variant: int, quantity: int) -> None:
         drop = self._drop(which)
-        self._ordered(drop.id, [replace(self._wish(drop, viewer, None, variant, 0), quantity=quantity)])
+        self._ordered(drop.id, [msgspec.structs.replace(self._wish(drop, viewer, None, variant, 0), quantity=quantity)])
 
     @precondition(lambda self: self.books.receipts)
     @rule(which=ANY, times=st.sampled_from([1, 2]), unsaid=st.booleans())
@@ -142,7 +142,7 @@ class LifeOfAShop(RuleBasedStateMachine):
         """With a ref that was answered: the first receipt, whatever has become of the drop since."""
         known = [*self.books.receipts.values()]
         asked, receipt = known[which % len(known)]
-        again = replace(asked, order=new_id(), variant=None if unsaid else asked.variant)
+        again = msgspec.structs.replace(asked, order=new_id(), variant=None if unsaid else asked.variant)
         assert self._ordered(asked.drop, [again] * times) == (receipt,) * times
 
     def _wish(self, drop: Drop, viewer: int, ref: int | None, variant: int | str | None, quantity: int) -> OrderRequest:
@@ -281,10 +281,10 @@ class Forgetful(Orders):
     async def commit(self, drop_id: str, batch: Any) -> tuple[tuple[Receipt, ...], News | None]:
         match self._forgotten:
             case "refs":
-                unheard = [replace(wish, ref=new_id()) for wish in batch]
+                unheard = [msgspec.structs.replace(wish, ref=new_id()) for wish in batch]
                 receipts, news = await super().commit(drop_id, unheard)
                 pairs = zip(batch, receipts, strict=True)
-                return tuple(replace(receipt, ref=wish.ref) for wish, receipt in pairs), news
+                return tuple(msgspec.structs.replace(receipt, ref=wish.ref) for wish, receipt in pairs), news
             case "limits":
                 ((limit,),) = await self._shop.sql("SELECT viewer_limit FROM drops WHERE id = :id", id=drop_id)
                 change = "UPDATE drops SET viewer_limit = :limit WHERE id = :id"
