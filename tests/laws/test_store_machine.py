@@ -23,7 +23,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy import BigInteger, literal, text
+from sqlalchemy import text
 
 from server.domain import stream as fold
 from server.domain.drop import Drop
@@ -36,6 +36,7 @@ from server.protocol import codec, frames
 from server.store.engine import open_database
 from server.store.orders import Orders
 from server.store.schema import init_db
+from server.store.tables import datetime_of
 from tests.contract.shops import Shop
 
 from .books import Books, Refusal
@@ -73,9 +74,13 @@ class LifeOfAShop(RuleBasedStateMachine):
         self.told: list[News] = []
         self.kinds: list[str] = []
         self.state = self.wait(self._wiped())
-        self.shop.database.clock = lambda: literal(self.books.now_ms, BigInteger)  # type: ignore[method-assign]
+        self._tell_the_time()
         self._schedule(units, limit, 2, None)
         self._commanded("open", self.drops[0])
+
+    def _tell_the_time(self) -> None:
+        database, at = self.shop.database, f"'{datetime_of(self.books.now_ms)}'"
+        database.clock_sql = at if database.is_sqlite else f"CAST({at} AS DATETIME(6))"
 
     async def _wiped(self) -> StreamState:
         async with self.shop.database.transaction() as connection:
@@ -123,6 +128,7 @@ class LifeOfAShop(RuleBasedStateMachine):
     @rule(ms=st.sampled_from([1, 2, 5]))
     def time_goes_by(self, ms: int) -> None:
         self.books.now_ms += ms
+        self._tell_the_time()
 
     # The viewers
 
