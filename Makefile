@@ -24,12 +24,19 @@ help:
 run: venv
 	@exec env DROPCAST_BIND='127.0.0.1:$(PORT)' $(BIN)/dropcast demo
 
+# Tests that start no replica. They run beside the others, in what those leave of two cores.
+QUIET := tests/contract tests/golden tests/laws tests/shape tests/unit
+
 .PHONY: test
 test: check programs
 	@set -- $$(find tests/browser_unit -name '*.test.js' -o -name '*.test.mjs' | sort) && \
 	if [ $$# -eq 0 ]; then echo 'error: no *.test.js in tests/browser_unit' >&2; exit 1; fi; \
 	echo "node --test ($$# files)"; node --test "$$@"
-	$(BIN)/pytest -q
+	@mkdir -p test-artifacts; \
+	nice -n 10 $(BIN)/pytest -q -p no:cacheprovider $(QUIET) >test-artifacts/quiet.log 2>&1 & quiet=$$!; \
+	trap 'kill $$quiet' INT TERM; \
+	$(BIN)/pytest -q $(addprefix --ignore=,$(QUIET)); loud=$$?; \
+	wait $$quiet; quiet=$$?; cat test-artifacts/quiet.log; test $$loud -eq 0 && test $$quiet -eq 0
 
 # `make test` plays two of these rounds. The seed of each is printed; with SEED= its kills and wishes come again.
 ROUNDS ?= 20

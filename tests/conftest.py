@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -27,7 +28,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """A program that is missing stops the run at once: a test that was skipped would prove nothing."""
+    """A program that is missing stops the run at once: a test that was skipped would prove nothing.
+
+    SIGTERM ends the run as Ctrl-C does: services are stopped and their folders removed.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         require_all()
     except MissingProgramsError as missing:
