@@ -147,6 +147,8 @@ class Book:
         """A receipt came."""
         receipt, told = _receipt.decode(payload), self._told
         due_s = clicker.waiting.pop(receipt.ref, None)
+        if clicker.held and len(clicker.waiting) < IN_FLIGHT_MAX:
+            self._ask_now(clicker, *clicker.held.popleft())
         before = clicker.put_off.get(receipt.ref)
         if isinstance(before, str):  # asked for more than once, and decided: each asking is answered
             told.late += 1
@@ -159,8 +161,6 @@ class Book:
         if due_s is None:
             told.unasked += 1
             return
-        if clicker.held:
-            self._ask_now(clicker, *clicker.held.popleft())
         told.last_answer_s = now_s
         if receipt.status == "accepted":
             told.accepted.append((receipt.ref, receipt.order))
@@ -238,6 +238,9 @@ class Book:
         clicker.orders += 1
         self._told.orders += 1
         self._open += 1
+        self._ask_in_turn(clicker, ref, due_s)
+
+    def _ask_in_turn(self, clicker: Clicker, ref: str, due_s: float) -> None:
         if len(clicker.waiting) >= IN_FLIGHT_MAX:
             clicker.held.append((ref, due_s))
         else:
@@ -260,7 +263,7 @@ class Book:
 
     def _ask_again(self, clicker: Clicker, ref: str, due_s: float) -> None:
         if not isinstance(clicker.put_off.get(ref), str):  # no receipt came meanwhile
-            self._ask_now(clicker, ref, due_s)
+            self._ask_in_turn(clicker, ref, due_s)
 
 
 def _due(ordering: Ordering, clickers: Sequence[Clicker]) -> Iterable[tuple[float, Clicker]]:

@@ -1,7 +1,8 @@
 """Group commit: orders that arrive while a batch commits form the next one. One lane per drop, no timer for a batch.
 
-Nobody waits longer than `ORDER_WITHIN_S`. What is not decided by then is answered `busy`: out of the queue for certain
-undecided; in flight with an outcome that is not known, which is never guessed and never placed anew, but looked up.
+Nobody waits for a database that stands still: `BATCH_WITHIN_S` after a batch began, whoever is in it or behind it is
+answered `busy`. Those behind are certainly undecided; the outcome of those in flight is not known, which is never
+guessed and never placed anew, but looked up. In a queue that moves an order keeps its place: first come, first served.
 """
 
 from __future__ import annotations
@@ -25,11 +26,21 @@ from server.sale.ports import OrderBook
 
 log = logging.getLogger(__name__)
 
-ORDER_WITHIN_S = 1.0
-"""From `submit` to the receipt, whatever the database does."""
+BATCH_WITHIN_S = 1.0
+"""A batch that takes longer is late: nobody waits for it, or behind it."""
+
+QUEUED_WITHIN_S = 2.5
+"""How long an order may wait for its batch to begin. Only a queue that grew while the rate fell comes to that."""
 
 RETRY_IN_MS = (500, 1_500)
 """When to ask again after `busy`: a random moment of these, so that 10,000 refused viewers do not return in one."""
+
+RETURNS_PER_S = 5_000
+"""So many of the refused are asked back in a second, the others later: a refusal costs about half as much as an order,
+and at twice this rate they would take from those who wait what these wait for."""
+
+RETURN_WITHIN_MS = 10_000
+"""The latest moment anybody is asked back, whatever the number of the refused."""
 
 QUEUE_MAX = 20_000
 """Orders that may wait on one replica. When full, a further one is answered `busy` at once."""
@@ -37,12 +48,10 @@ QUEUE_MAX = 20_000
 BATCH_MAX = 2_000
 """Orders of one transaction: the size up to which bigger batches were measured to be faster."""
 
-QUEUE_WITHIN_S = 0.6
-"""Orders may queue for a drop as long as its last full batches say they are decided in time; a further one is `busy`.
-
-Else a queue that has once grown too long stays so: everyone in it waits until it is too late, is told `busy`, and asks
-again. Measured without it at 9,000 orders a second on a machine that could do 8,000: 1,800 were answered in time.
-"""
+QUEUE_S = 1.5
+"""Orders may queue for a drop as long as its last full batches say they are decided in this time; a further one is
+`busy`. Long enough to carry the stall of a moment at once: who is refused asks again, which costs almost as much as an
+order, and with a queue of 0.6 s that was measured to feed itself (530,000 refusals at 80 % of the highest rate)."""
 
 ANSWER_SLICE = 100
 """Receipts handed out in one turn of the loop, about a millisecond and a half.
@@ -60,19 +69,19 @@ _ALARM_EVERY_S = 0.02  # orders that are due in the same moment are answered tog
 
 @dataclass(slots=True, eq=False)
 class _Waiting:
-    """An order and whoever waits for it. `told`: it was answered `busy`, and may be decided all the same."""
+    """An order and whoever waits for it; `due` in the queue."""
 
     request: OrderRequest
     future: asyncio.Future[Receipt]
     due: float
-    told: bool = False
 
 
 @dataclass(slots=True, eq=False)
 class _Lane:
     """A drop's orders: those waiting, and those of the batch that is being committed since `began`.
 
-    `late`: that batch takes too long; whoever comes now would wait behind it in vain. `most`: how many may queue.
+    `late`: that batch takes too long. It was answered `busy`, and may be decided all the same; whoever comes now would
+    wait behind it in vain. `most`: how many may queue.
     """
 
     queue: deque[_Waiting] = field(default_factory=deque)
@@ -99,7 +108,7 @@ class Committer:
         queue_max: int = QUEUE_MAX,
         batch_max: int = BATCH_MAX,
         lanes_max: int = LANES_MAX,
-        within_s: float = ORDER_WITHIN_S,
+        within_s: float = BATCH_WITHIN_S,
     ) -> None:
         self._book = book
         self._announce = announce
@@ -115,20 +124,22 @@ class Committer:
         self._alarm: asyncio.TimerHandle | None = None
         self._answering = 0  # batches that are committed, and not all told yet
         self._answered = asyncio.Event()
+        self._returns_from_s = 0.0  # until then as many as may are asked back already
         metrics.QUEUE_ORDERS.set_function(lambda: self._waiting)
 
     def submit(self, request: OrderRequest) -> asyncio.Future[Receipt]:
-        """Queues an order. The future comes to a receipt within `ORDER_WITHIN_S`.
+        """Queues an order. The future comes to a receipt within `QUEUED_WITHIN_S` and `BATCH_WITHIN_S`.
 
         It is `busy` at once when the queue is full or too long, while the breaker is open, or while the drop's batch is
         late.
         """
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(request, loop.create_future(), loop.time() + self._within_s)
+        now = loop.time()
+        waiting = _Waiting(request, loop.create_future(), now + QUEUED_WITHIN_S)
         lane = self._lanes.get(request.drop)
         full = self._waiting >= self._queue_max or (lane is not None and (lane.late or len(lane.queue) >= lane.most))
         if full or self._breaker.is_open:
-            _answer(waiting, put_off(request.ref))
+            _answer(waiting, self.put_off(request.ref))
             return waiting.future
         self._waiting += 1
         if lane is None:
@@ -138,8 +149,15 @@ class Committer:
             task.add_done_callback(self._tasks.discard)
         lane.queue.append(waiting)
         if self._alarm is None:
-            self._alarm = loop.call_at(waiting.due, self._answer_the_overdue)
+            self._alarm = loop.call_at(now + self._within_s, self._answer_the_overdue)
         return waiting.future
+
+    def put_off(self, ref: str, reason: Reason = Reason.BUSY) -> Rejected:
+        """A refusal that says when to ask again."""
+        now = time.monotonic()
+        self._returns_from_s = max(self._returns_from_s, now) + 1 / RETURNS_PER_S
+        wait_ms = int((self._returns_from_s - now) * 1_000) + random.randint(*RETRY_IN_MS)  # noqa: S311  jitter, no secret
+        return Rejected(ref, reason, min(wait_ms, RETURN_WITHIN_MS))
 
     async def flush(self) -> None:
         """Waits until every order taken has its receipt and no batch is in flight: as long as `commit` may take."""
@@ -166,76 +184,76 @@ class Committer:
                 batch = [lane.queue.popleft() for _ in range(min(len(lane.queue), self._batch_max))]
                 lane.flying, lane.began = batch, asyncio.get_running_loop().time()
                 try:
-                    await self._commit(drop, batch)
+                    await self._commit(drop, lane, batch)
                 finally:
                     took_s = asyncio.get_running_loop().time() - lane.began
                     if len(batch) >= self._batch_max // 2:  # smaller ones do not show how fast bigger ones would be
-                        lane.most = max(self._batch_max, len(batch) / took_s * QUEUE_WITHIN_S)
+                        lane.most = max(self._batch_max, len(batch) / took_s * QUEUE_S)
                     lane.flying, lane.late = (), False
                     self._waiting -= len(batch)
             del self._lanes[drop]  # no await since the queue was seen empty: nobody can have joined it
 
-    async def _commit(self, drop: str, batch: Sequence[_Waiting]) -> None:
+    async def _commit(self, drop: str, lane: _Lane, batch: Sequence[_Waiting]) -> None:
+        requests = [waiting.request for waiting in batch]
+        if lane.late:  # told `busy` while the other half was tried
+            self._outcomes.look_up(drop, requests)
+        else:
+            await self._try(drop, lane, batch, requests)
+
+    async def _try(self, drop: str, lane: _Lane, batch: Sequence[_Waiting], requests: Sequence[OrderRequest]) -> None:
         began = time.perf_counter()
         try:
-            decided, receipts, news = await self._settled(drop, batch)
+            receipts, news = await self._settled(drop, lane, requests)
         except Unavailable:
             log.warning("a batch found no database", extra={"drop": drop, "orders": len(batch)})
-            _put_off(batch)
+            if not lane.late:
+                self._put_off(batch)
+            self._outcomes.look_up(drop, requests)
             self._breaker.suspect()
             return
         except Exception:  # nothing of it was committed
-            # but for a try before that, of which nothing was heard
-            self._outcomes.look_up(drop, [waiting.request for waiting in batch if waiting.told])
+            if lane.late:  # but for a try before that, of which nothing was heard
+                self._outcomes.look_up(drop, requests)
+                return
             if len(batch) > 1:  # one poisoned order must not take the others down: find it by halving
                 middle = len(batch) // 2
                 for half in (batch[:middle], batch[middle:]):
-                    if untold := [waiting for waiting in half if not waiting.told]:
-                        await self._commit(drop, untold)
+                    await self._commit(drop, lane, half)
                 return
             metrics.BUGS.labels("order").inc()
-            log.exception("an order cannot be decided", extra={"drop": drop, "order": batch[0].request.order})
-            _answer(batch[0], Rejected(batch[0].request.ref, Reason.INTERNAL))
+            log.exception("an order cannot be decided", extra={"drop": drop, "order": requests[0].order})
+            _answer(batch[0], Rejected(requests[0].ref, Reason.INTERNAL))
             return
         metrics.COMMIT_SECONDS.observe(time.perf_counter() - began)
-        metrics.BATCH_ORDERS.observe(len(decided))
-        given: Counter[str] = Counter()
-        to_answer: deque[tuple[asyncio.Future[Receipt], Receipt]] = deque()
-        for waiting, receipt in zip(decided, receipts, strict=True):
-            if waiting.told:
-                self._outcomes.told(waiting.request, receipt)
-                continue
-            given[_reason(receipt)] += 1
-            to_answer.append((waiting.future, receipt))
-        for reason, receipts_given in given.items():  # together, for counting is a good part of what a receipt costs
-            metrics.RECEIPTS.labels(reason).inc(receipts_given)
-        self._answering += 1
-        self._answer_slice(to_answer)
+        metrics.BATCH_ORDERS.observe(len(batch))
+        if lane.late:
+            for request, receipt in zip(requests, receipts, strict=True):
+                self._outcomes.told(request, receipt)
+        else:
+            # together, for counting is a good part of what a receipt costs
+            for reason, given in Counter(map(_reason, receipts)).items():
+                metrics.RECEIPTS.labels(reason).inc(given)
+            self._answering += 1
+            self._answer_slice(deque(zip((waiting.future for waiting in batch), receipts, strict=True)))
         if news is not None:
             self._announce(news)
 
     async def _settled(
-        self, drop: str, batch: Sequence[_Waiting]
-    ) -> tuple[Sequence[_Waiting], Sequence[Receipt], News | None]:
-        """Who was decided, and how. A batch whose COMMIT went unanswered is done again: what was committed gets its
-        first receipt. Those who were told `busy` meanwhile are not placed anew, they are looked up.
+        self, drop: str, lane: _Lane, requests: Sequence[OrderRequest]
+    ) -> tuple[Sequence[Receipt], News | None]:
+        """How a batch was decided. One whose COMMIT went unanswered is done again: what was committed gets its first
+        receipt. Not once it is late: who was told `busy` is not placed anew.
         """
-        unsure: list[OrderRequest] = []
-        try:
-            for replays_left in range(_REPLAYS, -1, -1):
-                try:
-                    return batch, *await self._book.commit(drop, [waiting.request for waiting in batch])
-                except Unavailable:
-                    if replays_left:
-                        await asyncio.sleep(_REPLAY_AFTER_S)
-                    again = [waiting for waiting in batch if replays_left and not waiting.told]
-                    unsure += [waiting.request for waiting in batch if waiting.told or not again]
-                    if not again:
-                        raise
-                    batch = again
-        finally:
-            self._outcomes.look_up(drop, unsure)
-        raise AssertionError("unreachable")
+        for _ in range(_REPLAYS):
+            try:
+                return await self._book.commit(drop, requests)
+            except Unavailable:
+                if lane.late:
+                    raise
+                await asyncio.sleep(_REPLAY_AFTER_S)
+                if lane.late:
+                    raise
+        return await self._book.commit(drop, requests)
 
     def _answer_slice(self, to_answer: deque[tuple[asyncio.Future[Receipt], Receipt]]) -> None:
         """Answers some, the rest in the next turns of the loop: in between the next batch talks to the database."""
@@ -255,48 +273,39 @@ class Committer:
     def _answer_the_overdue(self) -> None:
         """Answers whoever has waited long enough; sets the alarm for the next one, if there is one."""
         loop = asyncio.get_running_loop()
-        now, ahead = loop.time(), []
+        now = loop.time()
+        next_look = now + self._within_s  # a batch that begins meanwhile is not late before that
         for lane in self._lanes.values():
             while lane.queue and lane.queue[0].due <= now:
-                self._unqueue(lane)
+                self._put_off([lane.queue.popleft()])
+                self._waiting -= 1
             if lane.queue:
-                ahead.append(lane.queue[0].due)
-            if not lane.flying:
-                continue
-            _put_off(waiting for waiting in lane.flying if waiting.due <= now)
-            ahead += [waiting.due for waiting in lane.flying if waiting.due > now][:1]
-            if lane.late:
+                next_look = min(next_look, lane.queue[0].due)
+            if not lane.flying or lane.late:
                 continue
             if lane.began + self._within_s > now:
-                ahead.append(lane.began + self._within_s)
+                next_look = min(next_look, lane.began + self._within_s)
                 continue
             lane.late = True
-            while lane.queue:
-                self._unqueue(lane)
+            self._put_off(lane.flying)
+            self._empty(lane)
             self._breaker.suspect()
-        self._alarm = loop.call_at(max(min(ahead), now + _ALARM_EVERY_S), self._answer_the_overdue) if ahead else None
+        at = max(next_look, now + _ALARM_EVERY_S)
+        self._alarm = loop.call_at(at, self._answer_the_overdue) if self._lanes else None
 
     def _empty_queues(self) -> None:
         for lane in self._lanes.values():
-            while lane.queue:
-                self._unqueue(lane)
+            self._empty(lane)
 
-    def _unqueue(self, lane: _Lane) -> None:
-        """Answers the first of a queue: certainly not decided, unless it asks again."""
-        _put_off([lane.queue.popleft()])
-        self._waiting -= 1
+    def _empty(self, lane: _Lane) -> None:
+        """Answers a queue: certainly not decided, unless they ask again."""
+        self._waiting -= len(lane.queue)
+        self._put_off(lane.queue)
+        lane.queue.clear()
 
-
-def put_off(ref: str, reason: Reason = Reason.BUSY) -> Rejected:
-    """A refusal that says when to ask again."""
-    return Rejected(ref, reason, random.randint(*RETRY_IN_MS))  # noqa: S311  jitter, no secret
-
-
-def _put_off(orders: Iterable[_Waiting]) -> None:
-    for waiting in orders:
-        if not waiting.future.done():  # answered, or nobody waits any more
-            waiting.told = True
-            _answer(waiting, put_off(waiting.request.ref))
+    def _put_off(self, orders: Iterable[_Waiting]) -> None:
+        for waiting in orders:
+            _answer(waiting, self.put_off(waiting.request.ref))
 
 
 def _answer(waiting: _Waiting, receipt: Receipt) -> None:

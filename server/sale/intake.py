@@ -10,7 +10,7 @@ from server.domain.ids import IdMaker, is_id, new_id
 from server.domain.order import OrderRequest, Receipt, Rejected
 from server.domain.user import User
 from server.protocol.frames import PlaceOrder
-from server.sale.committer import Committer, put_off
+from server.sale.committer import Committer
 from server.sale.early import EarlyRefusals
 
 _QUANTITY_SANE = 2**31 - 1  # the column's type; the drop's own limit is far below and is checked in the transaction
@@ -39,7 +39,9 @@ class Intake:
         reason = self._refusal(viewer, order, known, joined_at_s)
         if reason is not None or viewer is None:
             refused: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
-            answer = put_off if reason is Reason.DRAINING else Rejected  # where to come back is said by `drain`
+            answer = (
+                self._committer.put_off if reason is Reason.DRAINING else Rejected
+            )  # where to come back is said by `drain`
             refused.set_result(answer(order.ref, reason or Reason.LOGIN_REQUIRED))
             return refused
         return self._committer.submit(

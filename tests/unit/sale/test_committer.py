@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -18,7 +18,7 @@ from server.sale import breaker as breaker_module
 from server.sale import committer as committer_module
 from server.sale import outcomes as outcomes_module
 from server.sale.breaker import Breaker
-from server.sale.committer import RETRY_IN_MS, Committer
+from server.sale.committer import RETRY_IN_MS, RETURN_WITHIN_MS, RETURNS_PER_S, Committer
 from server.sale.outcomes import Outcomes
 
 NEWS = News("friday", ("frame",))
@@ -315,7 +315,7 @@ def test_lanes_leave_connections_to_everybody_else(count: int) -> None:
 
 
 SOON_S = 0.05
-"""In place of the second that an order may take."""
+"""In place of the second that a batch may take."""
 
 
 async def test_who_waits_too_long_in_the_queue_is_told_busy_and_is_not_decided_unless_asked_again() -> None:
@@ -331,6 +331,31 @@ async def test_who_waits_too_long_in_the_queue_is_told_busy_and_is_not_decided_u
     assert await answers(submitted(committer, "b")) == ["accepted"]
     assert [ref for ref, _ in late] == ["a"]
     assert book.looked_up == []
+
+
+async def test_in_a_queue_that_moves_an_order_keeps_its_place_though_it_waits_for_many_batches() -> None:
+    book = Book(held=True)
+    committer = Committer(book, Announced(), batch_max=1, within_s=0.2)
+    futures = submitted(committer, "abcdef")
+    for number in range(1, 7):
+        await book.commits(number)
+        await asyncio.sleep(0.06)  # time itself is the subject: all together take longer than one may
+        book.release()
+    assert await answers(futures) == ["accepted"] * 6
+    assert book.batches == [[ref] for ref in "abcdef"]
+
+
+async def test_who_waits_for_a_batch_to_begin_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(committer_module, "QUEUED_WITHIN_S", SOON_S)
+    book = Book(held=True)
+    committer = Committer(book, Announced(), lanes_max=1, within_s=0.5)
+    flying = submitted(committer, "a")
+    await book.commits(1)
+    assert await answers(submitted(committer, "b", "other")) == ["busy"]
+    book.release()
+    assert await answers(flying) == ["accepted"]
+    await committer.flush()
+    assert book.batches == [["a"]]
 
 
 async def test_who_was_told_busy_in_flight_is_told_late_what_the_commit_came_to() -> None:
@@ -374,24 +399,37 @@ async def test_who_was_told_busy_in_flight_is_never_placed_anew_but_looked_up() 
     await committer.close()
 
 
-async def test_a_replay_is_only_for_those_who_still_wait(impatient: None) -> None:
+async def test_a_batch_that_grew_late_between_two_tries_is_looked_up_instead() -> None:
     book, late = Book(held=True), LateOnes()
     book.placed = {"a"}
-    committer = Committer(book, Announced(), late, within_s=0.6)
-    submitted(committer, "x")
+    book.fails += [Unavailable("gone")]
+    committer = Committer(book, Announced(), late, within_s=SOON_S)
+    futures = submitted(committer, "ab")
     await book.commits(1)
-    early = submitted(committer, "a")
-    await asyncio.sleep(0.3)  # time itself is the subject: they are due one after the other
-    later = submitted(committer, "b")
+    committer._lanes["d"].began -= SOON_S  # late while the pause before the next try goes on
+    book.release(9)
+    assert await answers(futures) == ["busy", "busy"]
+    await late.one()
+    assert book.batches == [[*"ab"]]
+    assert (book.looked_up, late) == ([[*"ab"]], [("a", accepted(wish("a")))])
+
+
+async def test_halves_of_a_poisoned_batch_that_is_late_are_not_placed_anew() -> None:
+    book, late = Book(held=True), LateOnes()
+    book.poison = {"c"}
+    committer = Committer(book, Announced(), late, within_s=SOON_S)
+    futures = submitted(committer, "abcd")
+    await book.commits(1)
     book.release()
     await book.commits(2)
-    assert await answers(early) == ["busy"]
-    book.fails += [Unavailable("gone")]
-    book.release(2)
-    assert await answers(later) == ["accepted"]
-    assert book.batches == [["x"], [*"ab"], ["b"]]
-    await late.one()
-    assert (book.looked_up, late) == ([["a"]], [("a", accepted(wish("a")))])
+    assert book.batches == [[*"abcd"], [*"ab"]]
+    assert await answers(futures) == ["busy"] * 4
+    book.release(9)
+    await committer.flush()
+    assert book.batches == [[*"abcd"], [*"ab"]]
+    assert [ref for ref, _ in late] == [*"ab"]
+    await book.until(lambda: book.looked_up == [[*"cd"]])
+    await committer.close()
 
 
 async def test_a_batch_given_up_is_looked_up_whole_until_the_book_answers(impatient: None) -> None:
@@ -454,12 +492,18 @@ async def test_while_the_breaker_is_open_nobody_waits_and_the_first_answer_close
     await committer.close()
 
 
-async def test_the_refused_are_told_to_come_back_at_different_moments() -> None:
+async def test_the_refused_are_told_to_come_back_at_different_moments_and_later_the_more_they_are() -> None:
     committer = Committer(Book(held=True), Announced(), queue_max=0)
-    times = {future.result().retry_in_ms for future in submitted(committer, "x" * 300)}  # type: ignore[union-attr]
     low, high = RETRY_IN_MS
-    assert all(time is not None and low <= time <= high for time in times)
-    assert len(times) > 100
+    few, many = [[committer.put_off("x").retry_in_ms or 0 for _ in range(count)] for count in (300, 4 * RETURNS_PER_S)]
+    slack = len(few) * 1_000 // RETURNS_PER_S
+    assert all(low <= time <= high + slack for time in few)
+    assert len(set(few)) > 100
+    returns = Counter(time // 1_000 for time in many)
+    assert all(returns[second] <= 1.2 * RETURNS_PER_S for second in range(1, 5))
+    assert max(many) <= 6_000
+    crowd = [committer.put_off("x").retry_in_ms or 0 for _ in range(20 * RETURNS_PER_S)]
+    assert max(crowd) == RETURN_WITHIN_MS
 
 
 async def test_flush_and_close_end_although_the_database_is_away(
@@ -550,7 +594,7 @@ async def test_a_large_batch_is_answered_in_slices_and_flush_waits_for_the_last(
 async def test_a_queue_is_as_long_as_full_batches_say_it_can_be_decided_in_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(committer_module, "QUEUE_WITHIN_S", 0.0)  # no rate is high enough: one batch may wait
+    monkeypatch.setattr(committer_module, "QUEUE_S", 0.0)  # no rate is high enough: one batch may wait
     book = Book(held=True)
     committer = Committer(book, Announced(), batch_max=4)
     futures = submitted(committer, "abcd")
