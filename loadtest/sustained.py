@@ -72,18 +72,11 @@ async def _closed(options: argparse.Namespace, shop: Stall) -> tuple[Figures, li
         in_flight=options.in_flight,
         each_max=EACH_MAX,
     )
-    ordered = asyncio.create_task(shop.crew.order(ordering), name="orders")
-    try:
-        spent = await _spent(options, shop, start_s + _WARM_UP_S, start_s + seconds, "as fast as it goes")
-        await ordered
-    finally:
-        ordered.cancel()
+    spent = await _spent_on(options, shop, ordering, start_s + _WARM_UP_S, start_s + seconds, "as fast as it goes")
     told, problems = await _audited(shop, drop)
     rate = told.counted / options.sustained
     figures = {"orders": float(told.orders), "accepted": float(len(told.accepted)), "orders_per_s": rate}
-    if told.counted:
-        figures |= {f"{who}_cpu_s_per_1000_orders": used * 1000 / told.counted for who, used in spent.items()}
-    figures |= {**receipts(told, "closed_"), **_unusual(told), **stock(told)}
+    figures |= {**_cpu_each(spent, told.counted), **receipts(told, "closed_"), **_unusual(told), **stock(told)}
     if told.orders >= options.viewers * EACH_MAX:
         problems.append(f"every viewer reached its limit of {EACH_MAX}: take more viewers or less time")
     return figures, problems
@@ -94,10 +87,11 @@ async def _open(options: argparse.Namespace, shop: Stall, rate_per_s: float) -> 
     start_s, seconds = time() + _STARTS_AFTER_S, options.sustained
     prefix = f"o{secrets.token_hex(3)}-"
     ordering = Ordering("pace", drop, start_s, seconds, prefix, each_max=EACH_MAX, rate_per_s=rate_per_s)
-    await shop.crew.order(ordering)
-    told, problems = await _audited(shop, drop)
     at = f"at_{options.at_percent}_percent_"
+    spent = await _spent_on(options, shop, ordering, start_s, start_s + seconds, "at fixed times")
+    told, problems = await _audited(shop, drop)
     figures = {f"{at}orders_per_s": len(told.accepted) / (told.last_answer_s - start_s) if told.took_ms else 0.0}
+    figures |= _cpu_each(spent, len(told.accepted), at)
     return figures | receipts(told, at) | _unusual(told, at) | {f"{at}{k}": v for k, v in stock(told).items()}, problems
 
 
@@ -124,8 +118,26 @@ async def _peer(options: argparse.Namespace, shop: Stall, ledger: Ledger, way: s
     return figures, problems
 
 
+def _cpu_each(spent: Figures, orders: int, prefix: str = "") -> Figures:
+    return (
+        {f"{prefix}{who}_cpu_s_per_1000_orders": used * 1000 / orders for who, used in spent.items()} if orders else {}
+    )
+
+
+async def _spent_on(
+    options: argparse.Namespace, shop: Stall, ordering: Ordering, from_s: float, to_s: float, label: str
+) -> Figures:
+    """Orders, and the CPU of everybody between two moments of it."""
+    ordered = asyncio.create_task(shop.crew.order(ordering), name="orders")
+    try:
+        spent = await _spent(options, shop, from_s, to_s, label)
+        await ordered
+    finally:
+        ordered.cancel()
+    return spent
+
+
 async def _spent(options: argparse.Namespace, shop: Stall, from_s: float, to_s: float, label: str) -> Figures:
-    """CPU of everybody between two moments."""
 
     def used() -> Figures:
         found = {"crowd": shop.crew.cpu_s()}
