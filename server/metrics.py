@@ -31,6 +31,9 @@ BREAKER_OPEN = Gauge("dropcast_breaker_open", "1 while orders are refused becaus
 LATE = Counter("dropcast_receipts_late_total", "Orders found accepted after their viewer was told busy")
 VIOLATIONS = Gauge("dropcast_violations", "Violations of invariants in the database, found by the replica that watches")
 VERIFIED = Gauge("dropcast_verified_timestamp_seconds", "When this replica last ended a pass of the watch")
+COLLECTOR_SECONDS = Gauge(
+    "dropcast_collector_seconds", "Time Python's cycle collector took so far; nothing else goes on meanwhile"
+)
 TASKS_DIED = Counter("dropcast_tasks_died_total", "Background tasks that ended by themselves", ["owner"])
 BUGS = Counter("dropcast_bugs_total", "Unexpected errors answered with internal", ["where"])
 

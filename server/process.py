@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import socket
+import time
 from collections.abc import Callable
 from types import FrameType
 
 import uvicorn
 import uvloop
 
+from server import metrics
 from server.app import opened
 from server.live.drain import Drain
 from server.live.socket import LiveWSProtocol, check_uvicorn
@@ -79,7 +82,31 @@ async def _serve(settings: Settings, started: Callable[[], None] | None) -> None
         log.info("serving", extra={"bind": settings.bind, "surfaces": settings.surfaces})
         if started is not None:
             asyncio.get_running_loop().call_soon(started)
+        _collect_rarely()
         await server.serve()
+
+
+def _collect_rarely() -> None:
+    """Sets Python's cycle collector for a process in which nearly everything is freed by its reference count.
+
+    With the defaults (700, 10, 10) a rush of 6,000 orders in flight was looked through again and again: a quarter of
+    the replica's CPU, and stalls of up to 0.36 s, for nothing. Cycles (an exception, a handshake) still count as what
+    is not freed, so at most about 10,000 such objects wait for the next collection of the young.
+    """
+    gc.collect()
+    gc.freeze()  # what the start made stays for good
+    gc.set_threshold(10_000, 50, 20)
+    spent_s = began = 0.0
+
+    def watch(phase: str, _info: object) -> None:
+        nonlocal spent_s, began
+        if phase == "start":
+            began = time.perf_counter()
+        else:
+            spent_s += time.perf_counter() - began
+
+    gc.callbacks.append(watch)
+    metrics.COLLECTOR_SECONDS.set_function(lambda: spent_s)
 
 
 def serve(settings: Settings, started: Callable[[], None] | None = None) -> None:

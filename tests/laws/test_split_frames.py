@@ -18,7 +18,7 @@ from server.domain.errors import Reason
 from server.domain.order import Receipt, Rejected
 from server.domain.user import User
 from server.live.room import Room
-from server.live.socket import LiveSocket
+from server.live.socket import LiveSocket, _new_parser, _spare
 from server.protocol import frames
 from server.protocol.session import ClientSession
 from tests.raw import BINARY, CLOSE, CONT, PING, PONG, TEXT, frame
@@ -170,6 +170,8 @@ endings = st.sampled_from(
         frame(TEXT, b"{", fin=False) + frame(CONT, b"\xe2\x82", fin=False) + frame(CONT, b"\xac"),
         frame(PING, b"first") + frame(BINARY, b"binary"),
         frame(BINARY, b"binary", fin=False) + frame(CONT, b"more"),
+        frame(BINARY, b"binary", fin=False),
+        frame(TEXT, b"{") + frame(TEXT, b"late", fin=False),
         frame(TEXT, b" " * 16_384) + frame(PING, b"late"),
         frame(TEXT, b" " * 16_385)[:8],
         frame(TEXT, b" " * 16_000, fin=False) + frame(CONT, b" " * 385),
@@ -222,6 +224,34 @@ def test_in_the_middle_of_a_message_the_parser_is_kept(said, data):
     assert not hear([said[:at], said[at:]]).parser_kept
 
 
+def nothing_of_another_client_is_left(data: st.DataObject, kind: type[LiveSocket] = LiveSocket) -> None:
+    """Parsers go from one client to the next."""
+    said, anothers = data.draw(talks()), data.draw(talks())
+    places = data.draw(st.lists(st.integers(0, len(anothers)), max_size=3))
+    _spare.clear()
+    alone = hear([said])
+    _spare.clear()
+    hear(cut(anothers, places), kind)
+    assert hear([said]) == alone
+
+
+@LAW
+@given(st.data())
+def test_what_a_client_says_is_heard_the_same_whatever_another_said_before(data):
+    nothing_of_another_client_is_left(data)
+
+
+class KeepsAnyParser(LiveSocket):
+    """Hands on its parser, whatever state that is in."""
+
+    __slots__ = ()
+
+    def data_received(self, data: bytes) -> None:
+        parser = self._parser = self._parser or (_spare.pop() if _spare else _new_parser())
+        super().data_received(data)
+        _spare[:] = [parser]
+
+
 class ForgetsHalfAFrame(LiveSocket):
     """Keeps no parser, whatever was cut in half."""
 
@@ -251,13 +281,23 @@ class AnswersLast(LiveSocket):
                 write(pong)
 
 
-@pytest.mark.parametrize("broken", [ForgetsHalfAFrame, AnswersLast])
-def test_the_law_can_fail(broken: type[LiveSocket]) -> None:
+@pytest.mark.parametrize(
+    ("law", "broken"),
+    [
+        (any_cut_is_heard_as_one_piece, ForgetsHalfAFrame),
+        (any_cut_is_heard_as_one_piece, AnswersLast),
+        (nothing_of_another_client_is_left, KeepsAnyParser),
+    ],
+)
+def test_the_law_can_fail(law: Callable[[st.DataObject, type[LiveSocket]], None], broken: type[LiveSocket]) -> None:
     @settings(LAW, max_examples=2_000, phases=[Phase.generate], database=None)
     @given(st.data())
-    def law(data: st.DataObject) -> None:
-        any_cut_is_heard_as_one_piece(data, broken)
+    def broken_law(data: st.DataObject) -> None:
+        law(data, broken)
 
-    failing: Callable[[], None] = law
-    with pytest.raises((AssertionError, ExceptionGroup)):
-        failing()
+    failing: Callable[[], None] = broken_law
+    try:
+        with pytest.raises((AssertionError, ExceptionGroup)):
+            failing()
+    finally:
+        _spare.clear()
