@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import re
 import secrets
 import socket
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import repeat
@@ -291,6 +293,7 @@ class Parlour:
     def __init__(self) -> None:
         self.room: Room[LiveSocket] = Room()
         self.sockets: list[LiveSocket] = []
+        self.shells: weakref.WeakSet[object] = weakref.WeakSet()
         self.largest = 0
 
     def refresh(self, member: LiveSocket) -> None: ...
@@ -302,7 +305,9 @@ class Parlour:
         said_hello = ClientSession()
         said_hello.receive('{"type":"hello","v":1}')
         live = LiveSocket(self, None, "ann", said_hello, None, lambda: None)  # type: ignore[arg-type]
-        said = handover_of(scope).hand_over(live)
+        shell = handover_of(scope)
+        self.shells |= {shell, shell.conn, shell.queue, shell._http}
+        said = shell.hand_over(live)
         self.sockets.append(live)
         self.room.add(live)
         write, transport = live.write_bytes, live._transport
@@ -345,6 +350,13 @@ def runner(request: pytest.FixtureRequest) -> Iterator[asyncio.Runner]:
         yield runner
 
 
+@pytest.fixture
+def collector_off() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
+
+
 def test_the_kernel_holds_little_for_a_viewer_and_not_for_long(runner: asyncio.Runner) -> None:
     async def look() -> None:
         parlour = Parlour()
@@ -357,6 +369,20 @@ def test_the_kernel_holds_little_for_a_viewer_and_not_for_long(runner: asyncio.R
             assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == 2 * live_socket.SEND_BUFFER_BYTES
             timeout_ms = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
             assert timeout_ms == live_socket.UNACKNOWLEDGED_MS
+
+    runner.run(look())
+
+
+def test_what_the_hand_over_leaves_behind_is_freed_without_the_cycle_collector(
+    runner: asyncio.Runner, collector_off: None
+) -> None:
+    async def look() -> None:
+        parlour = Parlour()
+        async with received(parlour) as client:
+            await client.send(frame(PING, b"there?"))
+            assert (await client.said()).payload == b"there?"
+            assert len(parlour.sockets) == 1
+            assert list(parlour.shells) == []
 
     runner.run(look())
 
