@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from admin_ui import build_admin
 from server.domain.drop import DropPlan
 from server.domain.errors import Unavailable
 from server.domain.product import Product, Variant
+from server.domain.session import Revoked
 from server.domain.user import Role, User
 from server.store.catalog import Catalog
 from server.store.drops import Drops
@@ -52,11 +53,17 @@ class Shop:
         self.users = users_
         self.signed_in: User | None = users_[Role.ADMIN]
         self.app = Starlette()
-        build_admin(database, identify=self._identify, secret_key="one key for all replicas").mount_to(self.app)
+        self.revoked: list[tuple[Revoked, list[str]]] = []
+        build_admin(
+            database, identify=self._identify, secret_keys=["one key for all replicas"], revoke=self._revoke
+        ).mount_to(self.app)
         self.browser = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://shop.test")
 
     async def _identify(self, _request: Request) -> User | None:
         return self.signed_in
+
+    async def _revoke(self, revoked: Revoked, stale: Iterable[str]) -> None:
+        self.revoked.append((revoked, list(stale)))
 
     async def get(self, path: str) -> httpx.Response:
         return await self.browser.get(path)
