@@ -499,7 +499,7 @@ async def test_a_database_that_does_not_answer_is_a_page_that_says_so(shop: Shop
         raise Unavailable("it is away")
 
     app = Starlette()
-    build_admin(shop.database, identify=unwell, secret_key="k").mount_to(app)
+    build_admin(shop.database, identify=unwell, secret_keys=["k"], revoke=shop._revoke).mount_to(app)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop.test") as browser:
         answer = await browser.get("/admin/")
     assert answer.status_code == 503
