@@ -28,6 +28,7 @@ from server.store.catalog import Catalog
 from server.store.drops import Drops
 from server.store.engine import Database, open_database
 from server.store.schema import init_db
+from server.store.sessions import SessionRows
 from server.store.streams import Streams
 from server.store.tables import audit, products, users, variants
 from server.store.users import Users
@@ -401,6 +402,52 @@ async def test_roles_are_given_and_taken_but_an_admin_keeps_their_own(shop: Shop
     assert (await shop.send(f"/admin/user/edit?pk={host.id}", {"name": "Ann", "role": "god"})).status_code == 422
     assert (await shop.rows(select(users.c.role).where(users.c.id == admin.id)))[0].role == "admin"
     assert (await shop.send(f"/admin/user/edit?pk={admin.id}", {"name": "Me", "role": "admin"})).status_code == 303
+
+
+async def test_a_changed_role_is_made_known_after_the_commit_and_nothing_else_is(shop: Shop) -> None:
+    host, admin = shop.users[Role.HOST], shop.users[Role.ADMIN]
+    rows = SessionRows(shop.database)
+    for number in "ab":
+        await rows.open(number * 32, host.id, "")
+    edit = f"/admin/user/edit?pk={host.id}"
+    assert (await shop.send(edit, {"name": "Another", "role": "host"})).status_code == 303
+    assert (await shop.send(edit, {"name": "Ann", "role": "god"})).status_code == 422
+    assert shop.revoked == []
+    assert (await shop.send(edit, {"name": "Ann", "role": "viewer"})).status_code == 303
+    ((revoked, stale),) = shop.revoked
+    assert (revoked, sorted(stale)) == (Revoked(users={host.id: Role.VIEWER}), ["a" * 32, "b" * 32])
+    assert len(await rows.of_user(host.id)) == 2
+    assert (await rows.revoked_since(None))[1] == revoked
+
+    for _ in range(2):  # the second changes nothing, and is not told
+        assert (await shop.send(edit, {"name": "Ann", "role": "viewer", "disabled_at": "on"})).status_code == 303
+    assert shop.revoked[1:] == [(Revoked(frozenset({"a" * 32, "b" * 32}), {host.id: None}), ["a" * 32, "b" * 32])]
+    assert await rows.of_user(host.id) == []
+    assert [list(detail) for _, _, _, detail in await shop.trail()] == [["name"], ["name", "role"], ["disabled_at"]]
+    assert "Disabled" in (await shop.get(f"/admin/user/detail?pk={host.id}")).text
+
+    answer = await shop.send(f"/admin/user/edit?pk={admin.id}", {"name": "Me", "role": "admin", "disabled_at": "on"})
+    assert (answer.status_code, "You cannot disable yourself" in answer.text) == (422, True)
+    assert (await shop.send(edit, {"name": "Ann", "role": "viewer"})).status_code == 303
+    assert shop.revoked[2:] == [(Revoked(users={host.id: Role.VIEWER}), ["a" * 32, "b" * 32][:0])]
+    for number, filtered in (("is_null", True), ("is_not_null", False)):
+        found = await shop.get(f"/admin/user/list?filter=disabled_at__{number}")
+        assert (found.status_code, "host@shop.test" in found.text) == (200, filtered)
+
+
+async def test_the_form_of_a_page_signed_by_an_older_key_is_taken(shop: Shop) -> None:
+    new, old = "n" * 32, "one key for all replicas"
+    page = await shop.get("/admin/product/create")
+    token = re.search(r'name="csrftoken" value="([^"]+)"', page.text)
+    assert token is not None
+    for keys, status in (([new, old], 303), ([new], 403)):
+        app = Starlette()
+        build_admin(shop.database, identify=shop._identify, secret_keys=keys, revoke=shop._revoke).mount_to(app)
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://shop.test") as replica:
+            replica.cookies.update(shop.browser.cookies)
+            sent = await replica.post("/admin/product/create", data=A_PRODUCT | {"csrftoken": token[1]})
+            assert sent.status_code == status
 
 
 async def test_orders_are_exported_with_names_times_and_no_formulas(shop: Shop) -> None:
