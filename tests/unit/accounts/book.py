@@ -1,4 +1,4 @@
-"""The rows of sessions in memory, by a clock of the test's own."""
+"""The rows of sessions and the keep in memory, by a clock of the test's own; each can be away."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Collection
 from dataclasses import replace
 
+from server.accounts.keep import MemoryKeep
 from server.domain.errors import Unavailable
 from server.domain.session import SESSION_MAX_S, Session
 from server.domain.user import User
@@ -75,3 +76,31 @@ class Book:
 
     def _now(self, row: Session) -> Session:
         return replace(row, user=self.users[row.user.id])
+
+
+class Keep(MemoryKeep):
+    """A keep that can be away with all it holds, or have its additions held back."""
+
+    away = False
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self.may_add = asyncio.Event()
+        self.may_add.set()
+
+    async def put(self, key: str, value: str, ttl_s: int) -> None:
+        self._there()
+        await super().put(key, value, ttl_s)
+
+    async def add(self, key: str, value: str, ttl_s: int) -> None:
+        await self.may_add.wait()
+        self._there()
+        await super().add(key, value, ttl_s)
+
+    async def get(self, key: str) -> str | None:
+        self._there()
+        return await super().get(key)
+
+    def _there(self) -> None:
+        if self.away:
+            raise Unavailable("no Redis")

@@ -7,42 +7,13 @@ import asyncio
 import pytest
 
 from server.accounts import sessions as sessions_module
-from server.accounts.keep import MemoryKeep
 from server.accounts.sessions import COPY_S, ROW_ONLY_S, Sessions, session_id
 from server.domain.errors import Unavailable
 from server.domain.session import SEEN_EVERY_S, Caller, Revoked
 from server.domain.user import Role, User
-from tests.unit.accounts.book import Book, Clock, settled
+from tests.unit.accounts.book import Book, Clock, Keep, settled
 
 ANN = User("a" * 32, "ann@example.com", "Ann", Role.VIEWER)
-
-
-class Keep(MemoryKeep):
-    """One that can be away, or have its additions held back."""
-
-    away = False
-
-    def __init__(self, clock: Clock) -> None:
-        super().__init__(clock)
-        self.adding = asyncio.Event()
-        self.adding.set()
-
-    async def put(self, key: str, value: str, ttl_s: int) -> None:
-        self._there()
-        await super().put(key, value, ttl_s)
-
-    async def add(self, key: str, value: str, ttl_s: int) -> None:
-        await self.adding.wait()
-        self._there()
-        await super().add(key, value, ttl_s)
-
-    async def get(self, key: str) -> str | None:
-        self._there()
-        return await super().get(key)
-
-    def _there(self) -> None:
-        if self.away:
-            raise Unavailable("no Redis")
 
 
 class Cloakroom:
@@ -156,10 +127,10 @@ async def test_an_ended_session_is_over_at_once_and_everybody_is_told(room: Cloa
 async def test_a_reader_that_was_faster_than_the_end_does_not_bring_the_session_back(room: Cloakroom) -> None:
     """The row is read, the session is ended, and only then the copy of what was read arrives."""
     id_ = await room.opened()
-    room.keep.adding.clear()
+    room.keep.may_add.clear()
     assert await room.sessions.caller(id_) == Caller(ANN, id_)
     await room.sessions.end(ANN.id)
-    room.keep.adding.set()
+    room.keep.may_add.set()
     await settled()
     assert await room.sessions.caller(id_) is None
     room.clock.s += ROW_ONLY_S
