@@ -89,6 +89,8 @@ class Keep(MemoryKeep):
         self.may_add.set()
 
     async def put(self, key: str, value: str, ttl_s: int) -> None:
+        if value:  # a copy, and not the word that there shall be none
+            await self.may_add.wait()
         self._there()
         await super().put(key, value, ttl_s)
 
