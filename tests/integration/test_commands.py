@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import Any
@@ -14,7 +15,7 @@ from server.__main__ import main
 from server.accounts.door import Door
 from server.accounts.keep import MemoryKeep, RedisKeep
 from server.accounts.passwords import Passwords
-from server.accounts.sessions import Sessions
+from server.accounts.sessions import Sessions, session_id
 from server.app import redis_client
 from server.domain.errors import DropcastError
 from server.domain.user import Role
@@ -156,6 +157,23 @@ def succeeded_verify(settings: Mapping[str, str]) -> str:
     done = ran("verify", settings)
     assert (done.returncode, done.stdout) == (0, ""), done
     return done.stderr
+
+
+async def test_end_sessions_signs_somebody_out_and_says_when_there_is_nobody(
+    ready: dict[str, str], database: Database
+) -> None:
+    user = await Users(database).create(email="ann@example.com", name="Ann", role=Role.VIEWER, password_hash=None)
+    async with redis_client(read(ready)) as redis:
+        sessions = Sessions(SessionRows(database), RedisKeep(redis))
+        id_ = session_id(await sessions.open(user.id, ""))
+        assert await sessions.caller(id_) is not None
+        async with asyncio.timeout(5):
+            while not await redis.exists(f"dropcast:session:{id_}"):  # the copy follows the answer
+                await asyncio.sleep(0.01)
+        assert succeeded("end-sessions --email ANN@example.com", ready) == "ann@example.com is signed out everywhere\n"
+        assert await sessions.caller(id_) is None
+    for nobody in ("bob@example.com", "nobody"):
+        assert failed(f"end-sessions --email {nobody}", ready) == f"dropcast: there is no account for {nobody!r}\n"
 
 
 async def test_mint_tickets_prints_tickets_that_let_viewers_in_once(ready: dict[str, str], database: Database) -> None:
