@@ -168,7 +168,7 @@ async def test_end_sessions_signs_somebody_out_and_says_when_there_is_nobody(
         id_ = session_id(await sessions.open(user.id, ""))
         assert await sessions.caller(id_) is not None
         async with asyncio.timeout(5):
-            while not await redis.exists(f"dropcast:session:{id_}"):  # the copy follows the answer
+            while not await redis.exists(f"dropcast:session:{id_}"):  # noqa: ASYNC110  the copy follows the answer
                 await asyncio.sleep(0.01)
         assert succeeded("end-sessions --email ANN@example.com", ready) == "ann@example.com is signed out everywhere\n"
         assert await sessions.caller(id_) is None
