@@ -38,7 +38,7 @@ CREATE TABLE users (
   CONSTRAINT users_role_known CHECK (role IN ('viewer', 'host', 'admin'))
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_520_ci;
 
--- Who is signed in. No foreign key: a revoked row must outlive a user who is removed, until every replica has read it.
+-- Who is signed in.
 CREATE TABLE sessions (
   -- the first 128 bits of the SHA-256 of what the cookie says: who reads this table can sign in as nobody
   id CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
@@ -57,7 +57,8 @@ CREATE TABLE sessions (
   -- serves a user's list of sessions, and ending them all
   KEY sessions_user (user_id),
   -- serves the replicas, which ask once a second what was revoked
-  KEY sessions_revoked (revoked_at)
+  KEY sessions_revoked (revoked_at),
+  CONSTRAINT sessions_user_known FOREIGN KEY (user_id) REFERENCES users (id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_520_ci;
 
 CREATE TABLE products (

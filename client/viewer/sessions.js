@@ -28,7 +28,7 @@ export function wordsOf(session, now = Date.now()) {
 const browserDoors = () => ({ get, post, leave: () => location.replace(loginFor(location.pathname)) });
 
 /**
- * Fills an element with the list and its buttons, and keeps it true. Errors are said in place.
+ * Fills an element (a section of the page) with a heading, the list and its buttons, and keeps it true. Errors are said in place.
  * @param {HTMLElement} element
  * @param {Doors} [doors] the calls, and where to go when one is not signed in any more
  * @returns {Promise<void>} when the list is there
@@ -38,7 +38,8 @@ export function showSessions(element, doors = browserDoors()) {
   const note = make("p", { className: "note", role: "status" });
   const others = make("button", { type: "button", className: "second-button", hidden: true }, "Sign out everywhere else");
   others.addEventListener("click", () => act("/api/sessions/end-others", false));
-  element.replaceChildren(list, others, note);
+  element.setAttribute("aria-labelledby", "sessions-title");
+  element.replaceChildren(make("h2", { id: "sessions-title" }, "Where you are signed in"), list, others, note);
   return load();
 
   async function load() {

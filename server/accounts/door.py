@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import msgspec
 from itsdangerous import BadSignature, Signer
 
+from server.accounts.device import device_of
 from server.accounts.passwords import Passwords
 from server.accounts.ports import Keep, UserBook
 from server.accounts.sessions import Sessions, session_id
@@ -56,7 +57,10 @@ class Door:
         return await self._users.create(email=address, name=name, role=role, password_hash=hashed)
 
     async def sign_in(self, email: str, password: str, device: str = "") -> tuple[str, User]:
-        """A new session: its cookie's value and its user. Raises `Refused`, the same for every wrong pair."""
+        """A new session: its cookie's value and its user. Raises `Refused`, the same for every wrong pair.
+
+        `device` as for `open_session`.
+        """
         address = normal_email(email)
         known = await self._users.by_email(address) if address else None
         password_hash = known[1] if known else None
@@ -68,8 +72,11 @@ class Door:
         return await self.open_session(user, device), user
 
     async def open_session(self, user: User, device: str = "") -> str:
-        """A new session of a user who has shown who they are: its cookie's value. Raises `Unavailable`."""
-        return self._signer.sign(await self.sessions.open(user.id, device)).decode()
+        """A new session of a user who has shown who they are: its cookie's value. Raises `Unavailable`.
+
+        `device` is what they use, in the words of their User-Agent; few of them are kept.
+        """
+        return self._signer.sign(await self.sessions.open(user.id, device_of(device))).decode()
 
     async def caller_of(self, cookie: str | None) -> Caller | None:
         """Who calls with a cookie; None for a forged, ended, expired or missing one. Raises `Unavailable`."""

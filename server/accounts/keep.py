@@ -44,10 +44,10 @@ class MemoryKeep:
 
     async def add(self, key: str, value: str, ttl_s: int) -> None:
         """Keeps a value for so long, unless there is one."""
-        if await self.get(key) is None:
+        if await self.peek(key) is None:
             await self.put(key, value, ttl_s)
 
-    async def get(self, key: str) -> str | None:
+    async def peek(self, key: str) -> str | None:
         """A value, which stays and expires as it would have."""
         until, value = self._values.get(key, (0.0, None))
         if until <= self._now_s():
@@ -85,7 +85,7 @@ class RedisKeep:
         """Keeps a value for so long, unless there is one. Raises `Unavailable`."""
         await self._ask("SET", _PREFIX + key, value, "EX", ttl_s, "NX")
 
-    async def get(self, key: str) -> str | None:
+    async def peek(self, key: str) -> str | None:
         """A value, which stays and expires as it would have. Raises `Unavailable`."""
         return _text(await self._ask("GET", _PREFIX + key))
 

@@ -64,7 +64,7 @@ class Keep(Protocol):
         """Keeps a value for so long, unless there is one."""
         ...
 
-    async def get(self, key: str) -> str | None:
+    async def peek(self, key: str) -> str | None:
         """A value, which stays and expires as it would have; None when it is gone."""
         ...
 

@@ -73,7 +73,7 @@ class Sessions:
         Cancelled, it leaves nothing behind.
         """
         try:
-            kept = await self._keep.get(_key(id_))
+            kept = await self._keep.peek(_key(id_))
         except Unavailable:
             user = await self._row(id_, copy=False)
         else:
@@ -97,17 +97,27 @@ class Sessions:
             await self.revoke(Revoked(frozenset(ended)), ended)
         return bool(ended)
 
+    async def refresh(self, user_id: str) -> None:
+        """After a change of a user's name or address: their sessions show it from the next call on, and none ends.
+
+        Of one with more sessions than are listed, the others show it when their copies are old. Raises `Unavailable`.
+        """
+        await self._take_back([session.id for session in await self._book.of_user(user_id)])
+
     async def revoke(self, revoked: Revoked, stale: Iterable[str]) -> None:
         """Makes known what is committed already: `stale` are the sessions whose copies are out of date. Never raises.
 
         While Redis is away no copy can be taken back, and none is believed; one that Redis brings back with it may be
         believed until `COPY_S` after it was made.
         """
-        puts = [self._keep.put(_key(id_), _ROW_ONLY, ROW_ONLY_S) for id_ in stale]
+        await self._take_back(stale)
+        await self._tell(revoked)
+
+    async def _take_back(self, ids: Iterable[str]) -> None:
+        puts = [self._keep.put(_key(id_), _ROW_ONLY, ROW_ONLY_S) for id_ in ids]
         ends = await asyncio.gather(*puts, return_exceptions=True)
         if any(isinstance(end, Unavailable) for end in ends):
-            log.warning("copies of revoked sessions could not be taken back", extra={"sessions": len(ends)})
-        await self._tell(revoked)
+            log.warning("copies of sessions could not be taken back", extra={"sessions": len(ends)})
 
     async def _row(self, id_: str, *, copy: bool) -> User | None:
         if len(self._waiting) >= WAITING_MAX:

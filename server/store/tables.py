@@ -127,6 +127,7 @@ sessions = _table(
     PrimaryKeyConstraint("id"),
     Index("sessions_user", "user_id"),
     Index("sessions_revoked", "revoked_at"),
+    ForeignKeyConstraint(["user_id"], ["users.id"], name="sessions_user_known"),
 )
 
 products = _table(

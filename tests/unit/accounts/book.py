@@ -99,9 +99,9 @@ class Keep(MemoryKeep):
         self._there()
         await super().add(key, value, ttl_s)
 
-    async def get(self, key: str) -> str | None:
+    async def peek(self, key: str) -> str | None:
         self._there()
-        return await super().get(key)
+        return await super().peek(key)
 
     def _there(self) -> None:
         if self.away:

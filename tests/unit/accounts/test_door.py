@@ -192,6 +192,13 @@ async def test_a_session_ends_after_ninety_days_however_much_it_is_used(place: P
     assert await place.door().user_of(cookie) is None
 
 
+async def test_a_session_remembers_a_few_words_of_the_user_agent(place: Place) -> None:
+    cookie, user = await signed_in(place)
+    await place.door().open_session(user, "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
+    assert [session.device for session in await place.door().sessions.of_user(user.id)] == ["", "Firefox on Linux"]
+    assert cookie
+
+
 async def test_who_signs_out_everywhere_else_stays_here(place: Place) -> None:
     here, user = await signed_in(place)
     door = place.door()

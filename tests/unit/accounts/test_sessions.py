@@ -149,6 +149,16 @@ async def test_a_changed_role_counts_from_the_next_question_on(room: Cloakroom) 
     assert room.told == [revoked]
 
 
+async def test_a_new_name_shows_from_the_next_question_on_and_nobody_is_told_to_leave(room: Cloakroom) -> None:
+    id_ = await room.opened()
+    await room.sessions.caller(id_)
+    await settled()
+    anna = room.book.users[ANN.id] = User(ANN.id, ANN.email, "Anna", Role.VIEWER)
+    await room.sessions.refresh(ANN.id)
+    assert await room.sessions.caller(id_) == Caller(anna, id_)
+    assert room.told == []
+
+
 async def test_what_is_over_is_read_once_in_a_while_however_often_it_is_asked_for(room: Cloakroom) -> None:
     for _ in range(5):
         assert await room.sessions.caller("f" * 32) is None
