@@ -22,12 +22,16 @@ from server import metrics
 from server.accounts.door import Door
 from server.accounts.keep import MemoryKeep, RedisKeep
 from server.accounts.passwords import Passwords
+from server.accounts.sessions import Sessions
 from server.bus.doorbell import Doorbell
 from server.bus.memory import MemoryBackend
+from server.bus.names import REVOKED
 from server.bus.redis import RedisBackend
 from server.catalog.search import Search
 from server.domain.errors import Refused, Unavailable
 from server.domain.ids import new_id
+from server.domain.session import Revoked
+from server.live.bouncer import Bouncer
 from server.live.courier import Courier
 from server.live.drain import Drain
 from server.live.hub import Hub
@@ -45,6 +49,7 @@ from server.store.drops import Drops
 from server.store.engine import Database, open_database
 from server.store.orders import Orders
 from server.store.schema import check_schema
+from server.store.sessions import SessionRows
 from server.store.single import only_replica
 from server.store.streams import Streams
 from server.store.times import Times
@@ -147,11 +152,23 @@ async def opened(settings: Settings) -> AsyncIterator[House]:
             keep = RedisKeep(redis)
         passwords = Passwords()
         stack.callback(passwords.close)
-        # the embedded default keeps sessions in the process, so a key that lives as long as they do is enough
+
+        async def tell(revoked: Revoked) -> None:
+            try:
+                await bus.ring(REVOKED, revoked.text())
+            except Unavailable:
+                metrics.RINGS_LOST.inc()  # each replica's bouncer reads it from the database in a second
+
+        rows = SessionRows(database)
+        sessions = Sessions(rows, keep, tell)
+        # the embedded default is for trying out: a key of this process alone, and who was signed in signs in again
         keys = settings.secret_keys or (secrets.token_hex(32),)
-        door = Door(users, keep, passwords, keys)
+        door = Door(users, sessions, keep, passwords, keys)
 
         hub = Hub()
+        bouncer = Bouncer(hub, rows, bus, subject=REVOKED)
+        bouncer.start()
+        stack.push_async_callback(bouncer.close)
         relay = Relay(hub, streams, bus, courier, replica=replica, epoch=epoch, tick_ms=settings.tick_ms)
         await relay.start()
         stack.push_async_callback(relay.close)
@@ -169,7 +186,7 @@ async def opened(settings: Settings) -> AsyncIterator[House]:
             door=door,
             desk=desk,
             relay=relay,
-            reception=Reception(relay, intake, door),
+            reception=Reception(relay, bouncer, intake, door),
             orders=orders,
             streams=streams,
             search=Search(Catalog(database)),
@@ -193,7 +210,7 @@ async def opened(settings: Settings) -> AsyncIterator[House]:
             },
         )
         if "admin" in settings.surfaces:
-            build_admin(database, identify=edge.user, secret_key=keys[0]).mount_to(asgi)
+            build_admin(database, identify=edge.user, secret_keys=keys, revoke=sessions.revoke).mount_to(asgi)
         if settings.rate_limits == "off":
             log.warning("DROPCAST_RATE_LIMITS is off: anybody may try as often as they like; for load tests only")
         yield House(asgi, drain)

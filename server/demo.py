@@ -16,6 +16,7 @@ from server import process
 from server.accounts.door import Door
 from server.accounts.keep import MemoryKeep
 from server.accounts.passwords import Passwords
+from server.accounts.sessions import Sessions
 from server.app import opened_database
 from server.catalog.demo import DEMO_PRODUCTS
 from server.domain.errors import DropcastError, Refused
@@ -23,6 +24,7 @@ from server.domain.user import Role
 from server.settings import Settings
 from server.store.catalog import Catalog
 from server.store.schema import init_db as apply_schema
+from server.store.sessions import SessionRows
 from server.store.users import Users
 
 STREAM = "demo"
@@ -62,7 +64,8 @@ async def _prepare(settings: Settings) -> tuple[Login, Login, list[Login]]:
             await Catalog(database).put(product)
         users = Users(database)
         passwords = Passwords()
-        door = Door(users, MemoryKeep(), passwords, ["signs nothing here"])
+        keep = MemoryKeep()
+        door = Door(users, Sessions(SessionRows(database), keep), keep, passwords, ["signs nothing here"])
 
         async def person(name: str, role: Role, shown: str) -> Login:
             login = {"email": f"{name}@example.com", "password": secrets.token_urlsafe(9)}

@@ -15,7 +15,8 @@ from server import tasks
 from server.domain.errors import Unavailable
 
 MEMORY_MAX = 100_000
-"""Values the process keeps. When full, the one touched longest ago is forgotten: its owner signs in again."""
+"""Values the process keeps. When full, the one touched longest ago is forgotten: a session's row is read again, and the
+bearer of a ticket asks for another."""
 
 WAITING_MAX = 50_000
 """Questions that wait for Redis on one replica: more than it can hold sockets."""
@@ -41,11 +42,17 @@ class MemoryKeep:
         while len(self._values) > self._most:
             self._values.popitem(last=False)
 
-    async def get(self, key: str, ttl_s: int) -> str | None:
-        """A value, kept for so long again."""
-        value = await self.take(key)
-        if value is not None:
+    async def add(self, key: str, value: str, ttl_s: int) -> None:
+        """Keeps a value for so long, unless there is one."""
+        if await self.peek(key) is None:
             await self.put(key, value, ttl_s)
+
+    async def peek(self, key: str) -> str | None:
+        """A value, which stays and expires as it would have."""
+        until, value = self._values.get(key, (0.0, None))
+        if until <= self._now_s():
+            return None
+        self._values.move_to_end(key)
         return value
 
     async def take(self, key: str) -> str | None:
@@ -74,9 +81,13 @@ class RedisKeep:
         """Keeps a value for so long. Raises `Unavailable`."""
         await self._ask("SET", _PREFIX + key, value, "EX", ttl_s)
 
-    async def get(self, key: str, ttl_s: int) -> str | None:
-        """A value, kept for so long again. Raises `Unavailable`."""
-        return _text(await self._ask("GETEX", _PREFIX + key, "EX", ttl_s))
+    async def add(self, key: str, value: str, ttl_s: int) -> None:
+        """Keeps a value for so long, unless there is one. Raises `Unavailable`."""
+        await self._ask("SET", _PREFIX + key, value, "EX", ttl_s, "NX")
+
+    async def peek(self, key: str) -> str | None:
+        """A value, which stays and expires as it would have. Raises `Unavailable`."""
+        return _text(await self._ask("GET", _PREFIX + key))
 
     async def take(self, key: str) -> str | None:
         """A value, given out once. Cancelled, it may be gone all the same. Raises `Unavailable`."""

@@ -44,16 +44,19 @@ class Users:
         return made
 
     async def by_email(self, email: str) -> tuple[User, str | None] | None:
-        """The account of an address with its password hash."""
+        """The account of an address with its password hash; a disabled one has none to sign in with."""
         async with self._database.reading() as connection:
             row = (await connection.execute(select(users).where(users.c.email == email))).mappings().one_or_none()
-        return None if row is None else (_user(row), row["password_hash"])
+        if row is None:
+            return None
+        return user_of(row), row["password_hash"] if row["disabled_at"] is None else None
 
     async def by_id(self, user_id: str) -> User | None:
-        """The account of an id."""
+        """The account of an id; None when there is none, or it is disabled."""
+        query = select(users).where(users.c.id == user_id, users.c.disabled_at.is_(None))
         async with self._database.reading() as connection:
-            row = (await connection.execute(select(users).where(users.c.id == user_id))).mappings().one_or_none()
-        return None if row is None else _user(row)
+            row = (await connection.execute(query)).mappings().one_or_none()
+        return None if row is None else user_of(row)
 
     async def set_password(self, user_id: str, password_hash: str) -> None:
         """Replaces a password hash."""
@@ -78,5 +81,6 @@ class Users:
         )
 
 
-def _user(row: RowMapping) -> User:
-    return User(row["id"], row["email"] or "", row["name"], Role(row["role"]))
+def user_of(row: RowMapping) -> User:
+    """The user of a row, alone or joined with others."""
+    return User(row[users.c.id], row[users.c.email] or "", row[users.c.name], Role(row[users.c.role]))

@@ -9,13 +9,14 @@ from server.web.edge import Edge
 from server.web.health import HealthRoutes
 from server.web.host import HostRoutes
 from server.web.pages import PageRoutes
+from server.web.sessions import SessionRoutes
 from server.web.viewer import ViewerRoutes
 
 
 def routes(edge: Edge) -> list[BaseRoute]:
     """Every route of the surfaces this replica serves; the admin's is mounted by `app.py`."""
     account, health, host = AccountRoutes(edge), HealthRoutes(edge), HostRoutes(edge)
-    pages, viewer = PageRoutes(edge), ViewerRoutes(edge)
+    pages, sessions, viewer = PageRoutes(edge), SessionRoutes(edge), ViewerRoutes(edge)
     everywhere: list[BaseRoute] = [
         Route("/livez", health.livez),
         Route("/readyz", health.readyz),
@@ -24,6 +25,10 @@ def routes(edge: Edge) -> list[BaseRoute]:
         Route("/api/login", account.login, methods=["POST"]),
         Route("/api/logout", account.logout, methods=["POST"]),
         Route("/api/me", account.me),
+        Route("/api/sessions", sessions.listed),
+        Route("/api/sessions/end-others", sessions.end_others, methods=["POST"]),
+        Route("/api/sessions/end-all", sessions.end_all, methods=["POST"]),
+        Route("/api/sessions/{session}/end", sessions.end, methods=["POST"]),
         Mount("/static", pages.static),
     ]
     for_viewers: list[BaseRoute] = [
