@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import secrets
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from limits.aio.storage import Storage
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -19,9 +22,17 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from admin_ui import build_admin
 from server import metrics
+from server.accounts.codes import Codes
 from server.accounts.door import Door
 from server.accounts.keep import MemoryKeep, RedisKeep
+from server.accounts.limits import Limiter, limits_in_memory, limits_in_redis
+from server.accounts.mail import Letters
 from server.accounts.passwords import Passwords
+from server.accounts.ports import Carrier
+from server.accounts.post import Post
+from server.accounts.profile import Profile
+from server.accounts.registration import Registration
+from server.accounts.smtp import Outbox, Smtp
 from server.bus.doorbell import Doorbell
 from server.bus.memory import MemoryBackend
 from server.bus.redis import RedisBackend
@@ -40,6 +51,7 @@ from server.settings import Settings
 from server.store.catalog import Catalog
 from server.store.drops import Drops
 from server.store.engine import Database, open_database
+from server.store.mails import Mails
 from server.store.orders import Orders
 from server.store.schema import check_schema
 from server.store.single import only_replica
@@ -53,6 +65,7 @@ from server.web.security import BODY_MAX_BYTES, Guard, Origins
 log = logging.getLogger(__name__)
 
 _REDIS_CONNECTIONS = 4
+OUTBOX_DIR = Path("var/outbox")
 CLIENT_DIR = Path(__file__).resolve().parents[1] / "client"
 
 
@@ -92,6 +105,26 @@ def redis_client(settings: Settings) -> Redis:
     return Redis.from_pool(pool)
 
 
+def _carrier(settings: Settings) -> Carrier:
+    return Smtp(settings.smtp_url) if settings.smtp_url else Outbox(OUTBOX_DIR)
+
+
+def _sender(settings: Settings) -> str:
+    """Who mails come from: as set, else at the shop's own host, else who signs in at the server, else this machine."""
+    if settings.mail_from:
+        return settings.mail_from
+    if settings.public_url:
+        return f"no-reply@{urlsplit(settings.public_url).hostname}"
+    user = Smtp(settings.smtp_url).user if settings.smtp_url else None
+    if user and "@" in user:
+        return user
+    return f"dropcast@{socket.getfqdn() if settings.smtp_url else 'localhost'}"
+
+
+async def _end_sessions(_user_id: str) -> None:
+    """Nothing yet remembers a user's sessions; they end by themselves."""
+
+
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[House]:
     """The whole shop, running until the block ends; parts end in the reverse order of their start.
@@ -121,15 +154,25 @@ async def opened(settings: Settings) -> AsyncIterator[House]:
 
         if settings.bus_url == "memory://":
             keep: MemoryKeep | RedisKeep = MemoryKeep()
+            limits: Storage | None = limits_in_memory()
         else:
             redis = redis_client(settings)
             stack.push_async_callback(redis.aclose)
             keep = RedisKeep(redis)
+            limits = limits_in_redis(redis)
+        if settings.rate_limits == "off":
+            limits = None
+            log.warning("DROPCAST_RATE_LIMITS is off: anybody may try as often as they like; for load tests only")
         passwords = Passwords()
         stack.callback(passwords.close)
         # the embedded default keeps sessions in the process, so a key that lives as long as they do is enough
         keys = settings.secret_keys or (secrets.token_hex(32),)
         door = Door(users, keep, passwords, keys)
+        codes = Codes(keep, keys)
+        post = Post(Mails(database), codes, Letters(_sender(settings), settings.public_url), _carrier(settings))
+        post.start()
+        stack.push_async_callback(post.close)
+        offices = (users, codes, post, passwords, Limiter(limits), _end_sessions)
 
         hub = Hub()
         relay = Relay(hub, streams, bus, replica=new_id(), epoch=epoch, tick_ms=settings.tick_ms)
@@ -147,6 +190,8 @@ async def opened(settings: Settings) -> AsyncIterator[House]:
 
         edge = Edge(
             door=door,
+            registration=Registration(*offices),
+            profile=Profile(*offices),
             desk=desk,
             relay=relay,
             reception=Reception(relay, intake, door),
@@ -174,6 +219,4 @@ async def opened(settings: Settings) -> AsyncIterator[House]:
         )
         if "admin" in settings.surfaces:
             build_admin(database, identify=edge.user, secret_key=keys[0]).mount_to(asgi)
-        if settings.rate_limits == "off":
-            log.warning("DROPCAST_RATE_LIMITS is off: anybody may try as often as they like; for load tests only")
         yield House(asgi, drain)

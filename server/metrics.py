@@ -24,6 +24,11 @@ COMMIT_SECONDS = Histogram(
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
 )
 QUEUE_ORDERS = Gauge("dropcast_orders_waiting", "Orders waiting for the committer")
+MAILS_WAITING = Gauge("dropcast_mails_waiting", "Mails that wait in the database to be sent")
+MAILS_SENT = Counter("dropcast_mails_sent_total", "Mails handed over", ["purpose"])
+MAILS_FAILED = Counter(
+    "dropcast_mails_failed_total", "Times a mail was not taken: again (to be tried again), refused, expired", ["end"]
+)
 TASKS_DIED = Counter("dropcast_tasks_died_total", "Background tasks that ended by themselves", ["owner"])
 BUGS = Counter("dropcast_bugs_total", "Unexpected errors answered with internal", ["where"])
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import secrets
 from collections.abc import Sequence
 
 import msgspec
 from itsdangerous import BadSignature, Signer
 
+from server.accounts.address import normal_email
 from server.accounts.passwords import Passwords
 from server.accounts.ports import Keep, UserBook
 from server.domain.errors import Reason, Refused
@@ -19,9 +19,7 @@ SESSION_TTL_S = 14 * 24 * 3600
 """A session ends after so long without use."""
 
 TICKET_TTL_S = 30
-EMAIL_MAX = 254
 NAME_MAX = 100
-_EMAIL = re.compile(r"[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+\.[^@\s\x00-\x1f]+")
 
 
 class _Ticket(msgspec.Struct, frozen=True):
@@ -49,6 +47,8 @@ class Door:
         if address is None:
             raise Refused(Reason.BAD_REQUEST, f"{email!r} is not an e-mail address")
         name = (name or address.partition("@")[0]).strip()[:NAME_MAX]
+        if password is not None:
+            await self._passwords.judge(password, (address, name))
         hashed = await self._passwords.hash(password) if password is not None else None
         return await self._users.create(email=address, name=name, role=role, password_hash=hashed)
 
@@ -62,9 +62,13 @@ class Door:
         user = known[0]
         if self._passwords.is_outdated(password_hash):
             await self._users.set_password(user.id, await self._passwords.hash(password))
+        return await self.open_session(user), user
+
+    async def open_session(self, user: User, device: str = "") -> str:  # noqa: ARG002
+        """A new session for somebody who has shown who they are: its cookie's value. `device` is what they use."""
         session = secrets.token_urlsafe(24)
         await self._keep.put(_session_key(session), msgspec.json.encode(user).decode(), SESSION_TTL_S)
-        return self._signer.sign(session).decode(), user
+        return self._signer.sign(session).decode()
 
     async def user_of(self, cookie: str | None) -> User | None:
         """Who a cookie stands for; None for a forged, expired or missing one. Raises `Unavailable`."""
@@ -103,12 +107,6 @@ def new_ticket(user: User, stream: str) -> tuple[str, str, str]:
     """A ticket, the key it is kept under and what is kept: only its digest, so a leaked store lets nobody in."""
     ticket = secrets.token_urlsafe(24)
     return ticket, _ticket_key(ticket), msgspec.json.encode(_Ticket(stream, user)).decode()
-
-
-def normal_email(email: str) -> str | None:
-    """An address as it is kept: trimmed, lower case; None when it cannot be one."""
-    email = email.strip().lower()
-    return email if len(email) <= EMAIL_MAX and _EMAIL.fullmatch(email) else None
 
 
 def _session_key(session: str) -> str:

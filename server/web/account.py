@@ -12,6 +12,7 @@ from server.accounts.door import SESSION_TTL_S
 from server.domain.errors import Reason, Refused
 from server.domain.ids import is_id
 from server.domain.order import Order
+from server.domain.user import User
 from server.domain.views import is_slug
 from server.web.answers import Json, body
 from server.web.edge import Edge
@@ -41,16 +42,7 @@ class AccountRoutes:
         """`POST /api/login`: a session, in a cookie."""
         asked = await body(request, SignIn)
         cookie, user = await self._edge.door.sign_in(asked.email, asked.password)
-        answer = Json({"user": user})
-        answer.set_cookie(
-            SESSION_COOKIE,
-            cookie,
-            max_age=SESSION_TTL_S,
-            httponly=True,
-            samesite="lax",
-            secure=request.url.scheme == "https",
-        )
-        return answer
+        return with_session(request, cookie, user)
 
     async def logout(self, request: Request) -> Response:
         """`POST /api/logout`: ends the session; harmless without one."""
@@ -76,6 +68,20 @@ class AccountRoutes:
         user = await self._edge.require(request)
         found, following = await self._edge.orders.of_viewer(user.id, after=cursor(request))
         return Json({"orders": [_shown(order, slug) for order, slug in found], "next": following})
+
+
+def with_session(request: Request, cookie: str, user: User) -> Json:
+    """The answer to whoever has just signed in, one way or another."""
+    answer = Json({"user": user})
+    answer.set_cookie(
+        SESSION_COOKIE,
+        cookie,
+        max_age=SESSION_TTL_S,
+        httponly=True,
+        samesite="lax",
+        secure=request.url.scheme == "https",
+    )
+    return answer
 
 
 def cursor(request: Request) -> str | None:

@@ -9,13 +9,16 @@ from server.web.edge import Edge
 from server.web.health import HealthRoutes
 from server.web.host import HostRoutes
 from server.web.pages import PageRoutes
+from server.web.profile import ProfileRoutes
+from server.web.registration import RegistrationRoutes
 from server.web.viewer import ViewerRoutes
 
 
 def routes(edge: Edge) -> list[BaseRoute]:
     """Every route of the surfaces this replica serves; the admin's is mounted by `app.py`."""
     account, health, host = AccountRoutes(edge), HealthRoutes(edge), HostRoutes(edge)
-    pages, viewer = PageRoutes(edge), ViewerRoutes(edge)
+    pages, profile, registration = PageRoutes(edge), ProfileRoutes(edge), RegistrationRoutes(edge)
+    viewer = ViewerRoutes(edge)
     everywhere: list[BaseRoute] = [
         Route("/livez", health.livez),
         Route("/readyz", health.readyz),
@@ -24,12 +27,25 @@ def routes(edge: Edge) -> list[BaseRoute]:
         Route("/api/login", account.login, methods=["POST"]),
         Route("/api/logout", account.logout, methods=["POST"]),
         Route("/api/me", account.me),
+        Route("/forgot", pages.forgot),
+        Route("/api/forgot", registration.forgot, methods=["POST"]),
+        Route("/api/reset", registration.reset, methods=["POST"]),
+        Route("/account", pages.account),
+        Route("/api/account/password", profile.change_password, methods=["POST"]),
+        Route("/api/account/email", profile.ask_address, methods=["POST"]),
+        Route("/api/account/email/confirm", profile.confirm_address, methods=["POST"]),
+        Route("/api/account/name", profile.change_name, methods=["POST"]),
+        Route("/api/account/delete", profile.delete, methods=["POST"]),
         Mount("/static", pages.static),
     ]
     for_viewers: list[BaseRoute] = [
         Route("/", pages.index),
         Route("/s/{stream}", pages.stream),
         Route("/orders", pages.orders),
+        Route("/register", pages.register),
+        Route("/api/register", registration.register, methods=["POST"]),
+        Route("/api/resend", registration.resend, methods=["POST"]),
+        Route("/api/verify", registration.verify, methods=["POST"]),
         Route("/api/ticket", account.ticket, methods=["POST"]),
         Route("/api/orders", account.orders),
         Route("/api/streams", viewer.streams),
