@@ -39,19 +39,20 @@ class Passwords:
         self._waiting = 0
         self._nobody = self._hasher.hash("nobody has this password")
 
-    async def judge(self, password: str, hints: Sequence[str] = ()) -> None:
+    async def judge(self, password: str, hints: Sequence[str] = (), *, field: str = "password") -> None:
         """Raises `Refused` with what to do when a new password is too short, too long, or easily guessed.
 
-        `hints` are what a thief knows of the person: address and name.
+        `hints` are what a thief knows of the person: address and name. `field` is how the asker calls the password.
         """
+        wrong = None
         if len(password) < PASSWORD_MIN:
-            raise _refused(f"use at least {PASSWORD_MIN} characters")
-        if len(password) > PASSWORD_MAX:
-            raise _refused(f"use at most {PASSWORD_MAX} characters")
-        if await self._off_loop(self._guesses, password[:_JUDGED_MAX], hints) < GUESSES_MIN:
-            raise _refused(
-                "this is among the first passwords a thief tries: add a few words that do not belong together"
-            )
+            wrong = f"use at least {PASSWORD_MIN} characters"
+        elif len(password) > PASSWORD_MAX:
+            wrong = f"use at most {PASSWORD_MAX} characters"
+        elif await self._off_loop(self._guesses, password[:_JUDGED_MAX], hints) < GUESSES_MIN:
+            wrong = "this is among the first passwords a thief tries: add a few words that do not belong together"
+        if wrong:
+            raise Refused(Reason.BAD_REQUEST, wrong, field=field)
 
     async def hash(self, password: str) -> str:
         """A new hash. Raises `Refused` when too many wait."""
@@ -91,7 +92,3 @@ class Passwords:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
         finally:
             self._waiting -= 1
-
-
-def _refused(detail: str) -> Refused:
-    return Refused(Reason.BAD_REQUEST, detail, field="password")

@@ -35,7 +35,7 @@ class Profile:
 
     async def change_password(self, user: User, old: str, new: str) -> User:
         """Replaces the password, ends every session, and says so by mail. Raises `Refused` with the field."""
-        await self._passwords.judge(new, (user.email, user.name))
+        await self._passwords.judge(new, (user.email, user.name), field="new")
         known = await self._sure(user, old, field="old")
         await self._users.set_password(user.id, await self._passwords.hash(new))
         await self._end_sessions(user.id)
