@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
+import redis
 
 from tests.client import Api
 from tests.journeys.conftest import furnish
@@ -40,6 +41,12 @@ class MailingShop:
         code = await self.inbox.code(address, number)
         self.secrets.append(code)
         return code
+
+    def forget_limits(self) -> None:
+        """As if an hour had gone by."""
+        with redis.Redis.from_url(self.settings["DROPCAST_BUS_URL"]) as client:
+            for key in client.scan_iter("dropcast:limits*"):
+                client.delete(key)
 
     def logs(self) -> str:
         """What all replicas have said."""

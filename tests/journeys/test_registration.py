@@ -98,21 +98,13 @@ async def test_a_known_and_an_unknown_address_get_the_same_answer_and_another_ma
             if email == known:  # the minute of its registration is not over: as if it were another day
                 with pytest.raises(ApiError, match="rate_limited"):
                     await api.post("/api/register", wish)
-                _forget_limits(mailing)
+                mailing.forget_limits()
             answer = await api.http.post("/api/register", json=wish)
             answers.append((answer.status_code, answer.text, sorted(answer.headers)))
     assert answers[0] == answers[1]
     assert "account" in (await mailing.inbox.mail(known, 2))["Subject"]
     assert not re.search(r"\b\d{6}\b", plain(await mailing.inbox.mail(known, 2)))
     await mailing.code(new)
-
-
-def _forget_limits(shop: MailingShop) -> None:
-    import redis
-
-    with redis.Redis.from_url(shop.settings["DROPCAST_BUS_URL"]) as client:
-        for key in client.scan_iter("dropcast:limits*"):
-            client.delete(key)
 
 
 async def test_ten_guesses_at_once_over_two_replicas_are_five_tries(mailing: MailingShop) -> None:
@@ -186,7 +178,7 @@ async def test_bad_input_is_named_by_its_field(mailing: MailingShop) -> None:
 async def test_a_forgotten_password_is_replaced_by_mail(mailing: MailingShop) -> None:
     person, email = await registered(mailing)
     await person.aclose()
-    _forget_limits(mailing)
+    mailing.forget_limits()
     async with mailing.anybody(1) as api:
         await api.post("/api/forgot", {"email": email})
         code = await mailing.code(email, 2)
@@ -206,7 +198,7 @@ async def test_ones_own_account_is_changed_and_left(mailing: MailingShop) -> Non
         assert (await api.get("/api/me"))["user"]["name"] == "Ann Lee"
         await api.post("/api/account/password", {"old": PASSWORD, "new": OTHER})
         moved = new_address()
-        _forget_limits(mailing)
+        mailing.forget_limits()
         await api.post("/api/account/email", {"password": OTHER, "email": moved})
         answer = await api.post("/api/account/email/confirm", {"code": await mailing.code(moved)})
         assert answer["user"]["email"] == moved
