@@ -25,7 +25,7 @@ class _Words:
     page: tuple[str, str] | None = None
 
 
-_NOT_YOU = "If this was not you, you need not do anything: nobody gets in without the code."
+_NOT_YOU = "Tell it to nobody: we never ask for it. If this was not you, you need not do anything."
 _TAKE_IT_BACK = "If this was not you, somebody knows your password: set a new one at once."
 
 _WORDS = {
