@@ -296,3 +296,21 @@ async def test_without_smtp_mail_lies_in_the_outbox_and_switched_off_nobody_is_l
     assert f" {code}" not in log
     assert f'"{code}"' not in log
     assert PASSWORD not in log
+
+
+@pytest.mark.parametrize(("trusted", "second"), [("127.0.0.1", 202), ("192.0.2.1", 429)])
+async def test_only_a_trusted_proxy_says_where_somebody_comes_from(
+    tmp_path: Path, start_replica: Callable[[Mapping[str, str]], Replica], trusted: str, second: int
+) -> None:
+    settings = {
+        "DROPCAST_DATABASE_URL": f"sqlite+aiosqlite:///{tmp_path}/shop.db",
+        "DROPCAST_TRUSTED_PROXIES": trusted,
+    }
+    await furnish(settings)
+    replica = start_replica(settings)
+    async with Api(replica.url) as api:
+        ends = [
+            await api.http.post("/api/forgot", json={"email": new_address()}, headers={"X-Forwarded-For": somewhere()})
+            for _ in range(2)
+        ]
+    assert [end.status_code for end in ends] == [202, second]
