@@ -244,3 +244,23 @@ CREATE TABLE audit (
   -- serves the history of one thing
   KEY audit_subject (subject_id, id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_520_ci;
+
+-- Mails that wait to be sent; a row is deleted when its mail was taken or has expired.
+CREATE TABLE mails (
+  id CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  purpose VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  address VARCHAR(254) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  -- what its code is made from, with a secret key that is not in the database; empty: no code
+  nonce VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  tries INTEGER NOT NULL,
+  -- when it may be tried (again); a replica that carries it moves this ahead
+  due_at DATETIME(6) NOT NULL,
+  expires_at DATETIME(6) NOT NULL,
+  PRIMARY KEY (id),
+  -- serves every replica's look for mails to carry, oldest first
+  KEY mails_due (due_at, id),
+  -- serves the removal of a person, whose mails go too
+  KEY mails_address (address),
+  -- a mail is tried from the first time on
+  CONSTRAINT mails_tries_count CHECK (tries >= 0)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_520_ci;

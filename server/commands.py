@@ -6,7 +6,8 @@ import asyncio
 import sys
 from contextlib import AsyncExitStack
 
-from server.accounts.door import Door, new_ticket, normal_email
+from server.accounts.address import normal_email
+from server.accounts.door import Door, new_ticket
 from server.accounts.keep import MemoryKeep, RedisKeep
 from server.accounts.passwords import Passwords
 from server.accounts.ports import Keep

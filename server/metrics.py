@@ -31,6 +31,11 @@ BREAKER_OPEN = Gauge("dropcast_breaker_open", "1 while orders are refused becaus
 LATE = Counter("dropcast_receipts_late_total", "Orders found accepted after their viewer was told busy")
 VIOLATIONS = Gauge("dropcast_violations", "Violations of invariants in the database, found by the replica that watches")
 VERIFIED = Gauge("dropcast_verified_timestamp_seconds", "When this replica last ended a pass of the watch")
+MAILS_WAITING = Gauge("dropcast_mails_waiting", "Mails that wait in the database to be sent")
+MAILS_SENT = Counter("dropcast_mails_sent_total", "Mails handed over", ["purpose"])
+MAILS_FAILED = Counter(
+    "dropcast_mails_failed_total", "Times a mail was not taken: again (to be tried again), refused, expired", ["end"]
+)
 TASKS_DIED = Counter("dropcast_tasks_died_total", "Background tasks that ended by themselves", ["owner"])
 BUGS = Counter("dropcast_bugs_total", "Unexpected errors answered with internal", ["where"])
 

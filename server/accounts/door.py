@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import secrets
 from collections.abc import Sequence
 
 import msgspec
 from itsdangerous import BadSignature, Signer
 
+from server.accounts.address import normal_email
 from server.accounts.device import device_of
 from server.accounts.passwords import Passwords
 from server.accounts.ports import Keep, UserBook
@@ -19,9 +19,7 @@ from server.domain.session import Caller
 from server.domain.user import Role, User
 
 TICKET_TTL_S = 30
-EMAIL_MAX = 254
 NAME_MAX = 100
-_EMAIL = re.compile(r"[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+\.[^@\s\x00-\x1f]+")
 
 
 class _Ticket(msgspec.Struct, frozen=True):
@@ -53,6 +51,8 @@ class Door:
         if address is None:
             raise Refused(Reason.BAD_REQUEST, f"{email!r} is not an e-mail address")
         name = (name or address.partition("@")[0]).strip()[:NAME_MAX]
+        if password is not None:
+            await self._passwords.judge(password, (address, name))
         hashed = await self._passwords.hash(password) if password is not None else None
         return await self._users.create(email=address, name=name, role=role, password_hash=hashed)
 
@@ -128,12 +128,6 @@ def new_ticket(user: User, stream: str, session: str | None = None) -> tuple[str
     """A ticket, the key it is kept under and what is kept: only its digest, so a leaked store lets nobody in."""
     ticket = secrets.token_urlsafe(24)
     return ticket, _ticket_key(ticket), msgspec.json.encode(_Ticket(stream, user, session)).decode()
-
-
-def normal_email(email: str) -> str | None:
-    """An address as it is kept: trimmed, lower case; None when it cannot be one."""
-    email = email.strip().lower()
-    return email if len(email) <= EMAIL_MAX and _EMAIL.fullmatch(email) else None
 
 
 def _ticket_key(ticket: str) -> str:

@@ -275,3 +275,18 @@ audit = _table(
     UniqueConstraint("actor_id", "ref", name="audit_actor_ref"),
     Index("audit_subject", "subject_id", "id"),
 )
+
+mails = _table(
+    "mails",
+    Column("id", _ID, nullable=False),
+    Column("purpose", _STATUS, nullable=False),
+    Column("address", _EMAIL, nullable=False),
+    Column("nonce", _ascii(64), nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("due_at", Ms, nullable=False),
+    Column("expires_at", Ms, nullable=False),
+    PrimaryKeyConstraint("id"),
+    Index("mails_due", "due_at", "id"),
+    Index("mails_address", "address"),
+    CheckConstraint("tries >= 0", name="mails_tries_count"),
+)

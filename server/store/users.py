@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import RowMapping, select, update
+from sqlalchemy import RowMapping, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import Reason, Refused
 from server.domain.ids import new_id
 from server.domain.user import Role, User
+from server.domain.views import StreamStatus
+from server.store import audit
 from server.store.engine import Database, is_duplicate
-from server.store.tables import users
+from server.store.tables import mails, streams, users
+
+REMOVED_NAME = "Former member"
+"""What others read where a person was: the word says neither who nor why."""
 
 _INSERT_ROWS_MAX = 1_000
 
@@ -62,6 +67,48 @@ class Users:
         """Replaces a password hash."""
         async with self._database.transaction() as connection:
             await connection.execute(update(users).where(users.c.id == user_id).values(password_hash=password_hash))
+
+    async def set_name(self, user_id: str, name: str) -> None:
+        """Replaces a name."""
+        async with self._database.transaction() as connection:
+            await connection.execute(update(users).where(users.c.id == user_id).values(name=name))
+
+    async def set_email(self, user_id: str, email: str) -> None:
+        """Replaces an address. Raises `Refused` (`conflict`) when the new one has an account."""
+        try:
+            async with self._database.transaction() as connection:
+                await connection.execute(update(users).where(users.c.id == user_id).values(email=email))
+        except IntegrityError as error:
+            if is_duplicate(error):
+                raise Refused(Reason.CONFLICT, f"there is an account for {email} already") from None
+            raise
+
+    async def remove(self, user: User) -> None:
+        """Takes the person out of a user: address, password, name, role, and mails that wait; the row stays for orders.
+
+        Raises `Refused` for a host whose streams are not over, and for the last admin who can sign in.
+        """
+
+        async def work(connection: AsyncConnection) -> None:
+            own = select(users.c.role).where(users.c.id == user.id).with_for_update()
+            if (await connection.execute(own)).scalar_one() == Role.ADMIN:
+                # locked, so that of two last admins who leave at once one waits (or is told to repeat) and then sees it
+                others = select(users.c.id).where(users.c.role == Role.ADMIN, users.c.password_hash.is_not(None))
+                able = (await connection.execute(others.with_for_update())).scalars().all()
+                if set(able) <= {user.id}:
+                    raise Refused(Reason.CONFLICT, "you are the only admin: make somebody else an admin first")
+            unfinished = select(func.count()).select_from(streams)
+            unfinished = unfinished.where(streams.c.host_id == user.id, streams.c.status != StreamStatus.ENDED)
+            left = (await connection.execute(unfinished)).scalar_one()
+            if left:
+                raise Refused(Reason.CONFLICT, f"end your streams first: {left} of them are live or scheduled")
+            gone = {"email": None, "password_hash": None, "name": REMOVED_NAME, "role": Role.VIEWER}
+            await connection.execute(update(users).where(users.c.id == user.id).values(gone))
+            await connection.execute(delete(mails).where(mails.c.address == user.email))
+            now = await self._database.now_ms(connection)
+            await audit.record(connection, now, user, "user.remove", user.id, {})
+
+        await self._database.run(work)
 
     async def _insert(self, connection: AsyncConnection, made: Sequence[User], password_hash: str | None) -> None:
         now = await self._database.now_ms(connection)

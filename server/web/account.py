@@ -11,6 +11,7 @@ from starlette.responses import Response
 from server.domain.errors import Reason, Refused
 from server.domain.ids import is_id
 from server.domain.order import Order
+from server.domain.user import User
 from server.domain.views import is_slug
 from server.web.answers import Json, body
 from server.web.edge import Edge
@@ -41,9 +42,7 @@ class AccountRoutes:
         asked = await body(request, SignIn)
         device = request.headers.get("user-agent", "")
         cookie, user = await self._edge.door.sign_in(asked.email, asked.password, device)
-        answer = Json({"user": user})
-        set_session_cookie(answer, request, cookie)
-        return answer
+        return with_session(request, cookie, user)
 
     async def logout(self, request: Request) -> Response:
         """`POST /api/logout`: ends the session; harmless without one."""
@@ -69,6 +68,13 @@ class AccountRoutes:
         user = await self._edge.require(request)
         found, following = await self._edge.orders.of_viewer(user.id, after=cursor(request))
         return Json({"orders": [_shown(order, slug) for order, slug in found], "next": following})
+
+
+def with_session(request: Request, cookie: str, user: User) -> Json:
+    """The answer to whoever has just signed in, one way or another."""
+    answer = Json({"user": user})
+    set_session_cookie(answer, request, cookie)
+    return answer
 
 
 def cursor(request: Request) -> str | None:

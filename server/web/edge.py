@@ -10,6 +10,8 @@ from typing import Protocol
 from starlette.requests import HTTPConnection
 
 from server.accounts.door import Door
+from server.accounts.profile import Profile
+from server.accounts.registration import Registration
 from server.catalog.search import Search
 from server.domain.errors import Reason, Refused
 from server.domain.order import Order
@@ -56,6 +58,8 @@ class Edge:
     """The parts the routes talk to."""
 
     door: Door
+    registration: Registration
+    profile: Profile
     desk: Desk
     relay: Relay
     reception: Reception

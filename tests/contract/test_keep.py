@@ -56,6 +56,27 @@ async def test_of_many_who_take_at_once_one_gets_it(keep: Keep) -> None:
     assert sorted(map(str, await asyncio.gather(*(keep.take("ticket") for _ in range(20))))) == ["1"] + ["None"] * 19
 
 
+async def test_a_value_is_peeked_at_and_kept_no_longer_for_it(keep: Keep) -> None:
+    await keep.put("a", "1", 1)
+    async with asyncio.timeout(5):
+        while await keep.peek("a") == "1":  # noqa: ASYNC110  Redis' clock sends no event
+            await asyncio.sleep(0.05)
+    assert await keep.peek("a") is None
+
+
+async def test_of_many_who_count_at_once_each_gets_another_number(keep: Keep) -> None:
+    counts = await asyncio.gather(*(keep.count("tries", 10) for _ in range(50)))
+    assert sorted(counts) == list(range(1, 51))
+    assert await keep.count("others", 10) == 1
+
+
+async def test_a_count_starts_anew_so_long_after_its_first_time(keep: Keep) -> None:
+    assert await keep.count("tries", 1) == 1
+    async with asyncio.timeout(5):
+        while await keep.count("tries", 1) != 1:  # noqa: ASYNC110  Redis' clock sends no event
+            await asyncio.sleep(0.05)
+
+
 async def test_a_value_expires(keep: Keep) -> None:
     await keep.put("a", "1", 1)
     async with asyncio.timeout(5):
@@ -121,6 +142,7 @@ async def test_redis_gone_or_standing_still_is_unavailable_within_two_seconds(
         lambda: keep.put("a", "1", 1),
         lambda: keep.add("a", "1", 1),
         lambda: keep.peek("a"),
+        lambda: keep.count("n", 1),
         lambda: keep.take("a"),
         lambda: keep.drop("a"),
     ]
