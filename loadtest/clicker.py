@@ -47,7 +47,7 @@ class Clicker(Watcher):
         """Orders that are due while too many are in flight: ref and due time. Bounded by the round's orders."""
 
         self.put_off: dict[str, float | str] = {}
-        """Orders it was told to ask for again: when each was due, or once it is accepted, its order id."""
+        """Orders it asks for more than once: when each was due; once decided, the order's id or the reason."""
 
         self._forgets = False
 

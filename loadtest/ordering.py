@@ -80,7 +80,7 @@ class Ordered(msgspec.Struct):
     """Answers to a ref that this viewer had not asked for, or that was answered already."""
 
     late: int = 0
-    """Further answers to an order that was told `busy`, asked for again, and accepted: all receipts name one order."""
+    """Further answers to an order that was asked for more than once: all receipts name one order."""
 
     took_ms: list[float] = []
     last_accepted_s: float = 0.0
@@ -148,7 +148,7 @@ class Book:
         receipt, told = _receipt.decode(payload), self._told
         due_s = clicker.waiting.pop(receipt.ref, None)
         before = clicker.put_off.get(receipt.ref)
-        if isinstance(before, str):  # put off, then accepted: the answer to asking again comes as well
+        if isinstance(before, str):  # asked for more than once, and decided: each asking is answered
             told.late += 1
             told.unasked += receipt.order not in ("", before)
             return
@@ -172,6 +172,8 @@ class Book:
             return
         else:
             self._rejected[receipt.reason] += 1
+            if before is not None:
+                clicker.put_off[receipt.ref] = receipt.reason
         told.took_ms.append((now_s - due_s) * 1000)
         self._open -= 1
         if self._asking and self._ordering.how == "sustain" and now_s < self._ends_s:
@@ -181,8 +183,9 @@ class Book:
 
     def back(self, clicker: Clicker) -> None:
         """A viewer was welcomed: what it had asked for on a lost connection is asked again."""
-        for ref in clicker.waiting:
+        for ref, due_s in clicker.waiting.items():
             self._re_asked["lost"] += 1
+            clicker.put_off.setdefault(ref, due_s)  # told by itself and asked for again: two receipts
             self._ask(clicker, ref)
 
     def stock_in(self, payload: bytes) -> list[StockLine]:

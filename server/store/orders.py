@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import msgspec
-from sqlalchemy import RowMapping, TextClause, bindparam, case, select, text, update
+from sqlalchemy import RowMapping, TextClause, TextualSelect, bindparam, case, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.drop import DropStatus, StockLine
@@ -99,9 +100,6 @@ class Orders:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._sql = _SQLITE if database.is_sqlite else _MYSQL
-        # as a row without a viewer, the time: in the same round trip, for each is time that every receipt waits
-        clock = f" UNION ALL SELECT {', '.join(['NULL'] * 12)}, {database.clock_sql}"
-        self._known_sql = text(self._sql.known + clock).columns(*orders.c)
 
     async def commit(self, drop_id: str, batch: Sequence[OrderRequest]) -> tuple[tuple[Receipt, ...], News | None]:
         """Decides and commits a batch of orders for one drop; when this returns, it is durable.
@@ -163,7 +161,11 @@ class Orders:
         The time is read under the lock, so it never goes back from one batch of a drop to the next.
         """
         values = {"buyers": _json([(request.viewer, request.ref) for request in batch]), "drop": drop_id}
-        rows = (await connection.execute(self._known_sql, values)).mappings().all()
+        rows = (
+            (await connection.execute(_known_and_time(self._sql.known, self._database.clock_sql), values))
+            .mappings()
+            .all()
+        )
         earlier = {(row["viewer_id"], row["ref"]): _order(row) for row in rows if row["id"] is not None}
         bought = {row["viewer_id"]: int(row["quantity"]) for row in rows if row["id"] is None and row["viewer_id"]}
         return earlier, bought, next(row["placed_at"] for row in rows if row["viewer_id"] is None)
@@ -270,6 +272,15 @@ def offer_of(stock: Sequence[RowMapping]) -> Offer | None:
         closes_at=row["closes_at"],
         left={line["variant_id"]: line["left"] for line in stock},
     )
+
+
+@lru_cache(maxsize=8)
+def _known_and_time(orders_sql: str, clock_sql: str) -> TextualSelect:
+    """With the time as a row without a viewer: in the same round trip, for each is time that every receipt waits."""
+    nothing = ", ".join(["NULL"] * (len(orders.c) - 1))
+    # both are constants of this package, never a value
+    with_time = orders_sql + " UNION ALL SELECT " + nothing + ", " + clock_sql
+    return text(with_time).columns(*orders.c)
 
 
 def _json(rows: Sequence[tuple[str | int, ...]]) -> str:

@@ -31,6 +31,8 @@ WITHOUT_ROW_LOCKS = [
     "ALTER TABLE drop_stock DROP FOREIGN KEY drop_stock_drop, DROP FOREIGN KEY drop_stock_variant_known,"
     " DROP CONSTRAINT drop_stock_not_negative, DROP CONSTRAINT drop_stock_equation",
     "ALTER TABLE drop_stock ENGINE=Aria",
+    "ALTER TABLE drops DROP FOREIGN KEY drops_stream_known, DROP FOREIGN KEY drops_product",
+    "ALTER TABLE drops ENGINE=Aria",  # locked in the same statement
 ]
 WITHOUT_UNIQUE_REFS = ["ALTER TABLE orders DROP INDEX orders_viewer_ref"]
 

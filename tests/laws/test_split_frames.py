@@ -59,7 +59,13 @@ class Till:
 
     heard: list[frames.PlaceOrder] = field(default_factory=list)
 
-    def place(self, viewer: User | None, order: frames.PlaceOrder) -> asyncio.Future[Receipt]:  # noqa: ARG002
+    def place(
+        self,
+        viewer: User | None,  # noqa: ARG002
+        order: frames.PlaceOrder,
+        known: None,  # noqa: ARG002
+        joined_at_s: float,  # noqa: ARG002
+    ) -> asyncio.Future[Receipt]:
         self.heard.append(order)
         receipt: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         receipt.set_result(Rejected(order.ref, Reason.SOLD_OUT))
@@ -71,6 +77,9 @@ class Show:
         self.room: Room[Any] = Room()
 
     def refresh(self, member: object) -> None: ...
+
+    def known(self, drop: str) -> None:
+        """Nothing is known of any drop."""
 
 
 @dataclass

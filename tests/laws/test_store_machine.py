@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -23,7 +23,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy import BigInteger, literal, text
+from sqlalchemy import text
 
 from server.domain import stream as fold
 from server.domain.drop import Drop
@@ -36,6 +36,7 @@ from server.protocol import codec, frames
 from server.store.engine import open_database
 from server.store.orders import Orders
 from server.store.schema import init_db
+from server.store.tables import datetime_of
 from tests.contract.shops import Shop
 
 from .books import Books, Refusal
@@ -73,9 +74,13 @@ class LifeOfAShop(RuleBasedStateMachine):
         self.told: list[News] = []
         self.kinds: list[str] = []
         self.state = self.wait(self._wiped())
-        self.shop.database.clock = lambda: literal(self.books.now_ms, BigInteger)  # type: ignore[method-assign]
+        self._tell_the_time()
         self._schedule(units, limit, 2, None)
         self._commanded("open", self.drops[0])
+
+    def _tell_the_time(self) -> None:
+        database, at = self.shop.database, f"'{datetime_of(self.books.now_ms)}'"
+        database.clock_sql = at if database.is_sqlite else f"CAST({at} AS DATETIME(6))"
 
     async def _wiped(self) -> StreamState:
         async with self.shop.database.transaction() as connection:
@@ -123,6 +128,7 @@ class LifeOfAShop(RuleBasedStateMachine):
     @rule(ms=st.sampled_from([1, 2, 5]))
     def time_goes_by(self, ms: int) -> None:
         self.books.now_ms += ms
+        self._tell_the_time()
 
     # The viewers
 
@@ -134,7 +140,7 @@ class LifeOfAShop(RuleBasedStateMachine):
     @rule(which=ANY, viewer=ANY, variant=ANY, quantity=st.sampled_from([1, 1, 2]))
     def order_one(self, which: int, viewer: int, variant: int, quantity: int) -> None:
         drop = self._drop(which)
-        self._ordered(drop.id, [replace(self._wish(drop, viewer, None, variant, 0), quantity=quantity)])
+        self._ordered(drop.id, [msgspec.structs.replace(self._wish(drop, viewer, None, variant, 0), quantity=quantity)])
 
     @precondition(lambda self: self.books.receipts)
     @rule(which=ANY, times=st.sampled_from([1, 2]), unsaid=st.booleans())
@@ -142,7 +148,7 @@ class LifeOfAShop(RuleBasedStateMachine):
         """With a ref that was answered: the first receipt, whatever has become of the drop since."""
         known = [*self.books.receipts.values()]
         asked, receipt = known[which % len(known)]
-        again = replace(asked, order=new_id(), variant=None if unsaid else asked.variant)
+        again = msgspec.structs.replace(asked, order=new_id(), variant=None if unsaid else asked.variant)
         assert self._ordered(asked.drop, [again] * times) == (receipt,) * times
 
     def _wish(self, drop: Drop, viewer: int, ref: int | None, variant: int | str | None, quantity: int) -> OrderRequest:
@@ -281,10 +287,10 @@ class Forgetful(Orders):
     async def commit(self, drop_id: str, batch: Any) -> tuple[tuple[Receipt, ...], News | None]:
         match self._forgotten:
             case "refs":
-                unheard = [replace(wish, ref=new_id()) for wish in batch]
+                unheard = [msgspec.structs.replace(wish, ref=new_id()) for wish in batch]
                 receipts, news = await super().commit(drop_id, unheard)
                 pairs = zip(batch, receipts, strict=True)
-                return tuple(replace(receipt, ref=wish.ref) for wish, receipt in pairs), news
+                return tuple(msgspec.structs.replace(receipt, ref=wish.ref) for wish, receipt in pairs), news
             case "limits":
                 ((limit,),) = await self._shop.sql("SELECT viewer_limit FROM drops WHERE id = :id", id=drop_id)
                 change = "UPDATE drops SET viewer_limit = :limit WHERE id = :id"

@@ -532,3 +532,34 @@ async def test_while_the_breaker_is_open_nothing_is_looked_up(monkeypatch: pytes
     book.away = False
     await late.one()
     assert book.looked_up == [["a"]]
+
+
+async def test_a_large_batch_is_answered_in_slices_and_flush_waits_for_the_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(committer_module, "ANSWER_SLICE", 2)
+    committer = Committer(Book(), Announced())
+    futures = submitted(committer, "abcdefg")
+    seen: list[list[bool]] = []
+    futures[0].add_done_callback(lambda _: seen.append([future.done() for future in futures]))
+    await committer.flush()
+    assert seen == [[True] * 2 + [False] * 5]
+    assert all(future.done() for future in futures)
+
+
+async def test_a_queue_is_as_long_as_full_batches_say_it_can_be_decided_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(committer_module, "QUEUE_WITHIN_S", 0.0)  # no rate is high enough: one batch may wait
+    book = Book(held=True)
+    committer = Committer(book, Announced(), batch_max=4)
+    futures = submitted(committer, "abcd")
+    await book.commits(1)
+    futures += submitted(committer, "efghij")  # nothing is known yet
+    book.release()
+    await book.commits(2)
+    futures += submitted(committer, "kl")
+    (refused,) = submitted(committer, "m")
+    assert reason_of(refused) is Reason.BUSY
+    book.release(10)
+    assert await answers(futures) == ["accepted"] * 12
