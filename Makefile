@@ -26,10 +26,10 @@ run: venv
 
 .PHONY: test
 test: check programs
-	$(BIN)/pytest -q
 	@set -- $$(find tests/browser_unit -name '*.test.js' -o -name '*.test.mjs' | sort) && \
 	if [ $$# -eq 0 ]; then echo 'error: no *.test.js in tests/browser_unit' >&2; exit 1; fi; \
-	echo "node --test ($$# files)"; exec node --test "$$@"
+	echo "node --test ($$# files)"; node --test "$$@"
+	$(BIN)/pytest -q
 
 # `make test` plays two of these rounds. The seed of each is printed; with SEED= its kills and wishes come again.
 ROUNDS ?= 20

@@ -71,7 +71,7 @@ test("an order that was told to try later, and was decided all the same, is answ
   const tab = makeTab();
   tab.orders.place(wish);
   tab.orders.receive(rejected("ref-1", "busy", true));
-  assert.equal(tab.orders.of("d")?.state, "retry");
+  assert.equal(tab.orders.of("d")?.state, "unknown");
   tab.orders.receive(accepted("ref-1"));
   assert.deepEqual([tab.orders.of("d"), tab.orders.bought("d")], [null, 1]);
   tab.orders.place(wish);
