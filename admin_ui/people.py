@@ -13,6 +13,7 @@ from admin_ui.rows import UserRow
 from admin_ui.trail import actor_of, connection_of
 from admin_ui.views import View, words
 from server.domain.user import Role
+from server.store.users import another_admin
 
 
 class UserView(View):
@@ -51,6 +52,10 @@ class UserView(View):
             raise refuse("role", "You cannot take the admin role from yourself: ask another admin.")
         if str(pk) == actor_of(request).id and data["disabled_at"]:
             raise refuse("disabled_at", "You cannot disable yourself: ask another admin.")
+        leaves = data["role"] != Role.ADMIN or data["disabled_at"]
+        if leaves and not await another_admin(await connection_of(request), str(pk)):
+            # of two admins who send each other away at once the second comes here
+            raise refuse("role", "Nobody else could sign in as an admin: make somebody else an admin first.")
         row = await self.find_by_pk(request, pk)
         since = row.disabled_at if row is not None else None
         if data["disabled_at"] and since is None:

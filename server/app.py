@@ -202,7 +202,7 @@ async def opened(settings: Settings) -> AsyncIterator[House]:
         post = Post(Mails(database), codes, Letters(_sender(settings), settings.public_url), _carrier(settings))
         post.start()
         stack.push_async_callback(post.close)
-        offices = (users, codes, post, passwords, Limiter(limits), door.end_sessions)
+        offices = (users, codes, post, passwords, Limiter(limits))
 
         hub = Hub()
         bouncer = Bouncer(hub, rows, bus, subject=REVOKED)
@@ -223,8 +223,8 @@ async def opened(settings: Settings) -> AsyncIterator[House]:
 
         edge = Edge(
             door=door,
-            registration=Registration(*offices),
-            profile=Profile(*offices),
+            registration=Registration(*offices, door.end_sessions),
+            profile=Profile(*offices, sessions),
             desk=desk,
             relay=relay,
             reception=Reception(relay, bouncer, intake, door),

@@ -8,7 +8,7 @@ from email.message import EmailMessage
 from typing import Protocol
 
 from server.domain.mail import Mail, Purpose
-from server.domain.session import Session
+from server.domain.session import Revoked, Session
 from server.domain.user import Role, User
 
 
@@ -43,8 +43,11 @@ class UserBook(Protocol):
         """Replaces an address. Raises `Refused` when the new one has an account."""
         ...
 
-    async def remove(self, user: User) -> None:
-        """Takes the person out of an account. Raises `Refused` when something would be left without anybody."""
+    async def remove(self, user: User) -> tuple[list[str], Revoked]:
+        """Takes the person out of an account: the ids of the sessions that went along, and what to tell of it.
+
+        Raises `Refused` when something would be left without anybody.
+        """
         ...
 
 

@@ -6,11 +6,13 @@ from server.accounts.address import mailable
 from server.accounts.codes import Codes
 from server.accounts.limits import Limiter, network_of
 from server.accounts.passwords import Passwords
-from server.accounts.ports import EndSessions, UserBook
+from server.accounts.ports import UserBook
 from server.accounts.post import Post
 from server.accounts.registration import proper_name
+from server.accounts.sessions import Sessions
 from server.domain.errors import Reason, Refused
 from server.domain.mail import Purpose
+from server.domain.session import Caller
 from server.domain.user import User
 
 
@@ -24,21 +26,22 @@ class Profile:
         post: Post,
         passwords: Passwords,
         limiter: Limiter,
-        end_sessions: EndSessions,
+        sessions: Sessions,
     ) -> None:
         self._users = users
         self._codes = codes
         self._post = post
         self._passwords = passwords
         self._limiter = limiter
-        self._end_sessions = end_sessions
+        self._sessions = sessions
 
-    async def change_password(self, user: User, old: str, new: str) -> User:
-        """Replaces the password, ends every session, and says so by mail. Raises `Refused` with the field."""
+    async def change_password(self, caller: Caller, old: str, new: str) -> User:
+        """Replaces the password, ends every other session, and says so by mail. Raises `Refused` with the field."""
+        user = caller.user
         await self._passwords.judge(new, (user.email, user.name), field="new")
         known = await self._sure(user, old, field="old")
         await self._users.set_password(user.id, await self._passwords.hash(new))
-        await self._end_sessions(user.id)
+        await self._sessions.end(user.id, but=caller.session)
         await self._post.tell(Purpose.PASSWORD_CHANGED, known.email)
         return known
 
@@ -57,6 +60,7 @@ class Profile:
         async with self._codes.redeemed(Purpose.ADDRESS, user.id, code) as address:
             known = await self._there(user)
             await self._users.set_email(user.id, address)
+        await self._sessions.refresh(user.id)
         if known.email:
             await self._post.tell(Purpose.MOVED, known.email)
         return User(known.id, address, known.name, known.role)
@@ -66,16 +70,17 @@ class Profile:
         name = proper_name(name)
         known = await self._there(user)
         await self._users.set_name(user.id, name)
+        await self._sessions.refresh(user.id)
         return User(known.id, known.email, name, known.role)
 
     async def delete(self, user: User, password: str) -> None:
-        """Takes the person out of the account and ends every session; orders stay, and belong to nobody any more.
+        """Takes the person out of the account, with every session; orders stay, and belong to nobody any more.
 
         Raises `Refused` when a host's streams or the last admin would be left behind.
         """
         known = await self._sure(user, password)
-        await self._users.remove(known)
-        await self._end_sessions(user.id)
+        stale, revoked = await self._users.remove(known)
+        await self._sessions.revoke(revoked, stale)
 
     async def _there(self, user: User) -> User:
         known = await self._users.by_id(user.id)

@@ -100,9 +100,15 @@ class Sessions:
     async def refresh(self, user_id: str) -> None:
         """After a change of a user's name or address: their sessions show it from the next call on, and none ends.
 
-        Of one with more sessions than are listed, the others show it when their copies are old. Raises `Unavailable`.
+        Never raises, for the change is made: without the database, and of one with more sessions than are listed, a
+        session shows it when its copy is old.
         """
-        await self._take_back([session.id for session in await self._book.of_user(user_id)])
+        try:
+            held = await self._book.of_user(user_id)
+        except Unavailable as error:
+            log.warning("a change of a user is seen late", extra={"user": user_id, "error": str(error)})
+        else:
+            await self._take_back([session.id for session in held])
 
     async def revoke(self, revoked: Revoked, stale: Iterable[str]) -> None:
         """Makes known what is committed already: `stale` are the sessions whose copies are out of date. Never raises.

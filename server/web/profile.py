@@ -6,11 +6,10 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from server.domain.user import User
 from server.web.answers import Json, body
 from server.web.edge import Edge
-from server.web.registration import host_of, signed_in
-from server.web.security import SESSION_COOKIE
+from server.web.registration import host_of
+from server.web.security import delete_session_cookie
 
 
 class NewPassword(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,16 +45,16 @@ class Leave(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ProfileRoutes:
-    """Changes of one's own account. A change gives this browser a new session, which knows the account as it is now."""
+    """Changes of one's own account. Whoever makes one stays signed in, here and on the sockets of this session."""
 
     def __init__(self, edge: Edge) -> None:
         self._edge = edge
 
     async def change_password(self, request: Request) -> Response:
         """`POST /api/account/password`: every other session ends."""
-        user = await self._edge.require(request)
+        caller = await self._edge.require_caller(request)
         asked = await body(request, NewPassword)
-        return await self._renewed(request, await self._edge.profile.change_password(user, asked.old, asked.new))
+        return Json({"user": await self._edge.profile.change_password(caller, asked.old, asked.new)})
 
     async def ask_address(self, request: Request) -> Response:
         """`POST /api/account/email`: 202, and a code to the new address."""
@@ -68,24 +67,19 @@ class ProfileRoutes:
         """`POST /api/account/email/confirm`: the new address counts, the old one is told."""
         user = await self._edge.require(request)
         asked = await body(request, Code)
-        return await self._renewed(request, await self._edge.profile.confirm_address(user, asked.code))
+        return Json({"user": await self._edge.profile.confirm_address(user, asked.code)})
 
     async def change_name(self, request: Request) -> Response:
         """`POST /api/account/name`."""
         user = await self._edge.require(request)
         asked = await body(request, NewName)
-        return await self._renewed(request, await self._edge.profile.change_name(user, asked.name))
+        return Json({"user": await self._edge.profile.change_name(user, asked.name)})
 
     async def delete(self, request: Request) -> Response:
         """`POST /api/account/delete`: the person goes, the orders stay."""
         user = await self._edge.require(request)
         asked = await body(request, Leave)
         await self._edge.profile.delete(user, asked.password)
-        await self._edge.door.sign_out(request.cookies.get(SESSION_COOKIE))
         answer = Json({})
-        answer.delete_cookie(SESSION_COOKIE, httponly=True, samesite="lax")
+        delete_session_cookie(answer, request)
         return answer
-
-    async def _renewed(self, request: Request, user: User) -> Json:
-        await self._edge.door.sign_out(request.cookies.get(SESSION_COOKIE))
-        return await signed_in(self._edge, request, user)

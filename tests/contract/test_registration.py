@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import event, text
+from sqlalchemy import event, text, update
 
 from server.accounts.codes import TRIES_MAX, Codes
 from server.accounts.keep import MemoryKeep
@@ -20,14 +20,18 @@ from server.accounts.passwords import Passwords
 from server.accounts.post import Post
 from server.accounts.profile import Profile
 from server.accounts.registration import Registration
+from server.accounts.sessions import Sessions, session_id
 from server.accounts.smtp import Outbox
 from server.domain.errors import Reason, Refused
 from server.domain.mail import Purpose
+from server.domain.session import Caller, Revoked
 from server.domain.user import Role, User
 from server.domain.views import StreamStatus
 from server.store.engine import Database
 from server.store.mails import Mails
+from server.store.sessions import SessionRows
 from server.store.streams import Streams
+from server.store.tables import users
 from server.store.users import REMOVED_NAME, Users
 
 KNOWN, NEW, PASSWORD, OTHER = "ann@example.com", "bob@example.com", "warm apple tractor", "cold plum bicycle"
@@ -41,18 +45,33 @@ class Place:
     database: Database
     passwords: Passwords
     limiter: Limiter = field(default_factory=lambda: Limiter(None))
-    ended: list[str] = field(default_factory=list)
+    told: list[Revoked] = field(default_factory=list)
     seen: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self.users, self.mails = Users(self.database), Mails(self.database)
         self.codes = Codes(MemoryKeep(), ("k" * 32,))
         post = Post(self.mails, self.codes, Letters("a@b.example", None), Outbox(None))  # type: ignore[arg-type]
-        offices = (self.users, self.codes, post, self.passwords, self.limiter, self._end)
-        self.registration, self.profile = Registration(*offices), Profile(*offices)
+        self.rows = SessionRows(self.database)
+        self.sessions = Sessions(self.rows, MemoryKeep(), self._tell)
+        offices = (self.users, self.codes, post, self.passwords, self.limiter)
+        self.registration = Registration(*offices, self.sessions.end)
+        self.profile = Profile(*offices, self.sessions)
 
-    async def _end(self, user_id: str) -> None:
-        self.ended.append(user_id)
+    async def _tell(self, revoked: Revoked) -> None:
+        self.told.append(revoked)
+
+    async def signed_in(self, user: User) -> Caller:
+        """Somebody in a session of their own, whose copy is in the keep."""
+        caller = await self.sessions.caller(session_id(await self.sessions.open(user.id, "")))
+        assert caller is not None
+        return caller
+
+    async def hold(self, *callers: Caller) -> list[bool]:
+        """Which of these sessions let anybody in."""
+        return [
+            caller.session is not None and await self.sessions.caller(caller.session) is not None for caller in callers
+        ]
 
     async def person(self, email: str, role: Role = Role.VIEWER, password: str | None = PASSWORD) -> User:
         hashed = await self.passwords.hash(password) if password else None
@@ -100,7 +119,10 @@ async def place(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
         place.seen[" ".join(sql.split())[:60]] += 1
 
     event.listen(database.engine.sync_engine, "before_cursor_execute", saw)
-    for part, names in ((passwords, ("_off_loop",)), (place.codes._keep, ("put", "peek", "take", "count", "get"))):
+    for part, names in (
+        (passwords, ("_off_loop",)),
+        (place.codes._keep, ("put", "add", "peek", "take", "count", "drop")),
+    ):
         for name in names:
             monkeypatch.setattr(part, name, counted(place.seen, name, getattr(part, name)))
     yield place
@@ -258,8 +280,11 @@ async def test_a_forgotten_password_is_replaced_and_every_session_ends(place: Pl
     with pytest.raises(Refused) as refused:
         await place.registration.reset(KNOWN, code, "password123")  # costs no try
     assert refused.value.field == "password"
-    user = await place.registration.reset(KNOWN, code, OTHER)
-    assert place.ended == [user.id]
+    known = await place.users.by_email(KNOWN)
+    assert known is not None
+    before = await place.signed_in(known[0])
+    assert await place.registration.reset(KNOWN, code, OTHER) == known[0]
+    assert await place.hold(before) == [False]
     assert await place.can_sign_in(KNOWN, OTHER)
     assert not await place.can_sign_in(KNOWN, PASSWORD)
     assert [(purpose, address) for purpose, address, _ in await place.mailed()] == [(Purpose.PASSWORD_CHANGED, KNOWN)]
@@ -283,14 +308,16 @@ async def ann(place: Place) -> User:
     return known[0]
 
 
-async def test_a_password_is_changed_by_who_knows_it(place: Place, ann: User) -> None:
+async def test_a_password_is_changed_by_who_knows_it_and_every_other_session_ends(place: Place, ann: User) -> None:
+    here, there = await place.signed_in(ann), await place.signed_in(ann)
     for old, new, wrong in (("wrong password", OTHER, "old"), (PASSWORD, "password123", "new")):
         with pytest.raises(Refused) as refused:
-            await place.profile.change_password(ann, old, new)
+            await place.profile.change_password(here, old, new)
         assert refused.value.field == wrong
-    assert place.ended == []
-    assert await place.profile.change_password(ann, PASSWORD, OTHER) == ann
-    assert place.ended == [ann.id]
+    assert await place.hold(here, there) == [True, True]
+    assert await place.profile.change_password(here, PASSWORD, OTHER) == ann
+    assert await place.hold(here, there) == [True, False]
+    assert place.told == [Revoked(frozenset({str(there.session)}))]
     assert await place.can_sign_in(KNOWN, OTHER)
 
 
@@ -303,13 +330,15 @@ async def test_an_address_is_changed_by_who_reads_the_new_one_and_the_old_one_is
     bob = await place.person("carl@example.com")
     with pytest.raises(Refused):
         await place.profile.confirm_address(bob, code)  # somebody else's code
+    here = await place.signed_in(ann)
     moved = await place.profile.confirm_address(ann, code)
     assert moved == User(ann.id, NEW, ann.name, ann.role)
+    assert await place.sessions.caller(str(here.session)) == Caller(moved, here.session)
     assert [(purpose, address) for purpose, address, _ in await place.mailed()] == [(Purpose.MOVED, KNOWN)]
     assert await place.can_sign_in(NEW, PASSWORD)
     assert await place.users.by_email(KNOWN) is None
-    # the session may still remember the old address: what is known of the account counts
-    await place.profile.change_password(ann, PASSWORD, OTHER)
+    # a session may still remember the old address: what is known of the account counts
+    await place.profile.change_password(here, PASSWORD, OTHER)
 
 
 async def test_an_address_of_another_account_is_not_given_away(place: Place, ann: User) -> None:
@@ -324,20 +353,34 @@ async def test_an_address_of_another_account_is_not_given_away(place: Place, ann
 
 
 async def test_a_name_is_changed(place: Place, ann: User) -> None:
-    assert (await place.profile.change_name(ann, " Ann  Lee")).name == "Ann Lee"
-    assert (await place.users.by_id(ann.id)) == User(ann.id, KNOWN, "Ann Lee", Role.VIEWER)
+    here = await place.signed_in(ann)
+    named = User(ann.id, KNOWN, "Ann Lee", Role.VIEWER)
+    assert await place.profile.change_name(ann, " Ann  Lee") == named
+    assert await place.users.by_id(ann.id) == named
+    assert await place.sessions.caller(str(here.session)) == Caller(named, here.session)
+    assert place.told == []
 
 
 async def test_a_person_is_removed_and_the_row_stays(place: Place, ann: User) -> None:
     await place.registration.forgot(KNOWN, host=HOST)
     with pytest.raises(Refused):
         await place.profile.delete(ann, OTHER)
+    here, there = await place.signed_in(ann), await place.signed_in(ann)
+    before, _ = await place.rows.revoked_since(None)
     await place.profile.delete(ann, PASSWORD)
-    assert place.ended == [ann.id]
-    assert await place.users.by_id(ann.id) == User(ann.id, "", REMOVED_NAME, Role.VIEWER)
+    assert place.told == [Revoked(frozenset({str(here.session), str(there.session)}), {ann.id: None})]
+    assert await place.hold(here, there) == [False, False]
+    assert await place.rows.found([str(here.session), str(there.session)]) == (0, [])
+    # a replica that did not hear of it reads it; and a sign-in that was under way opens nothing that holds
+    assert (await place.rows.revoked_since(before))[1] == Revoked(users={ann.id: None})
+    late = await place.sessions.open(ann.id, "")
+    assert await place.sessions.caller(session_id(late)) is None
+    assert await place.users.by_id(ann.id) is None
     assert not await place.can_sign_in(KNOWN, PASSWORD)
     assert await place.mailed() == []  # its mails are gone too
     async with place.database.reading() as connection:
+        ((name, role),) = (await connection.execute(text("SELECT name, role FROM users"))).all()
+        assert (name, role) == (REMOVED_NAME, Role.VIEWER)
         for table in ("users", "mails", "audit"):
             rows = str((await connection.execute(text(f"SELECT * FROM {table}"))).all())  # a name of ours
             assert KNOWN not in rows
@@ -360,6 +403,19 @@ async def test_a_host_ends_their_streams_before_they_leave(place: Place) -> None
     assert stream.host == REMOVED_NAME
 
 
+async def test_a_disabled_admin_is_no_other_admin(place: Place) -> None:
+    last, disabled = [await place.person(f"{name}@example.com", Role.ADMIN) for name in ("last", "disabled")]
+    disable = update(users).where(users.c.id == disabled.id)
+    async with place.database.transaction() as connection:
+        await connection.execute(disable.values(disabled_at=place.database.clock()))
+    with pytest.raises(Refused, match="make somebody else an admin"):
+        await place.profile.delete(last, PASSWORD)
+    assert await place.can_sign_in("last@example.com", PASSWORD)
+    async with place.database.transaction() as connection:
+        await connection.execute(disable.values(disabled_at=None))
+    await place.profile.delete(last, PASSWORD)
+
+
 async def test_of_two_last_admins_who_leave_at_once_one_stays(place: Place) -> None:
     await place.person("rehearsal@example.com", Role.ADMIN, password=None)  # cannot sign in
     hashed = await place.passwords.hash(PASSWORD)
@@ -368,6 +424,6 @@ async def test_of_two_last_admins_who_leave_at_once_one_stays(place: Place) -> N
         other = await place.users.create(email=f"{number}@example.com", name="n", role=Role.ADMIN, password_hash=hashed)
         pair = (staying, other)
         ends = await asyncio.gather(*(place.users.remove(admin) for admin in pair), return_exceptions=True)
-        assert sorted(type(end).__name__ for end in ends) == ["NoneType", "Refused"]
+        assert sorted(type(end).__name__ for end in ends) == ["Refused", "tuple"]
         assert any("make somebody else an admin" in str(end) for end in ends)
-        (staying,) = [admin for admin, end in zip(pair, ends, strict=True) if end is not None]
+        (staying,) = [admin for admin, end in zip(pair, ends, strict=True) if isinstance(end, Refused)]

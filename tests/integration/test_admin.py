@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Iterable
@@ -17,8 +18,10 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError
 from starlette.applications import Starlette
 from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
 
-from admin_ui import build_admin
+from admin_ui import build_admin, people
+from admin_ui.gate import Gate
 from server.domain.drop import DropPlan
 from server.domain.errors import Unavailable
 from server.domain.product import Product, Variant
@@ -433,6 +436,54 @@ async def test_a_changed_role_is_made_known_after_the_commit_and_nothing_else_is
     for number, filtered in (("is_null", True), ("is_not_null", False)):
         found = await shop.get(f"/admin/user/list?filter=disabled_at__{number}")
         assert (found.status_code, "host@shop.test" in found.text) == (200, filtered)
+
+
+async def _send_each_other_away(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Two admins disable each other, both past the gate before either begins; the answers."""
+    both_in, go_on = asyncio.Barrier(2), Gate._send_private
+
+    async def go_on_together(gate: Gate, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"].endswith("/user/edit"):
+            await both_in.wait()
+        await go_on(gate, scope, receive, send)
+
+    monkeypatch.setattr(Gate, "_send_private", go_on_together)
+    one = shop.users[Role.ADMIN]
+    two = await Users(shop.database).create(email="two@shop.test", name="Two", role=Role.ADMIN, password_hash=HASH)
+    other = Shop(shop.database, shop.users | {Role.ADMIN: two})
+    form = {"name": "Gone", "role": "admin", "disabled_at": "on"}
+    async with other.browser:
+        answers = await asyncio.gather(
+            shop.send(f"/admin/user/edit?pk={two.id}", form), other.send(f"/admin/user/edit?pk={one.id}", form)
+        )
+    return sorted(answer.status_code for answer in answers)
+
+
+async def _admins(shop: Shop) -> int:
+    return len(await shop.rows(select(users.c.id).where(users.c.role == Role.ADMIN, users.c.disabled_at.is_(None))))
+
+
+async def test_of_two_last_admins_who_send_each_other_away_one_stays(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await _send_each_other_away(shop, monkeypatch) == [303, 422]
+    assert await _admins(shop) == 1
+
+
+async def test_control_without_the_lock_nobody_stays(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    both_know = asyncio.Barrier(2)
+
+    async def look(connection: Any, user_id: str) -> bool:
+        able = select(users.c.id).where(users.c.role == Role.ADMIN, users.c.disabled_at.is_(None))
+        found = set((await connection.execute(able)).scalars())
+        await both_know.wait()
+        return bool(found - {user_id})
+
+    monkeypatch.setattr(people, "another_admin", look)
+    async with opened(database_url) as shop:
+        assert await _send_each_other_away(shop, monkeypatch) == [303, 303]
+        assert await _admins(shop) == 0
+        await shop.database.close()
 
 
 async def test_the_form_of_a_page_signed_by_an_older_key_is_taken(shop: Shop) -> None:

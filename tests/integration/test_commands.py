@@ -202,9 +202,10 @@ async def test_a_viewer_with_several_tickets_stays_the_same_person(ready: dict[s
     assert len(set(tickets)) == 6
     passwords = Passwords()
     async with redis_client(read(ready)) as redis:
-        door = Door(Users(database), RedisKeep(redis), passwords, ["k"])
+        keep = RedisKeep(redis)
+        door = Door(Users(database), Sessions(SessionRows(database), keep), keep, passwords, ["k"])
         people = [await door.redeem(ticket, shop.stream) for ticket in tickets]
-    ids = [person.id for person in people if person is not None]
+    ids = [person.user.id for person in people if person is not None]
     assert len(ids) == 6
     assert len(set(ids[:3])) == len(set(ids[3:])) == 1
     assert ids[0] != ids[3]
