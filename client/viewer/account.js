@@ -1,9 +1,10 @@
 // @ts-check
-/** One's own account: name, address, password, and leaving. */
+/** One's own account: name, address, password, where one is signed in, and leaving. */
 import { ApiError, get, post } from "../shared/api.js";
 import { byId, say } from "../shared/dom.js";
 import { tell, tend } from "../shared/form.js";
 import { loginFor } from "../shared/login.js";
+import { showSessions } from "./sessions.js";
 
 /** @param {{name: string, email: string}} user */
 function show(user) {
@@ -36,6 +37,7 @@ tend(byId("code-form"), "One moment…", async (values) => {
 tend(byId("password-form"), "Changing…", async (values) => {
   show((await post("/api/account/password", values)).user);
   byId("password-form").reset();
+  showSessions(byId("sessions"));
   tell(byId("password-form"), "Your password is changed, and every other device is signed out.", "good");
 });
 
@@ -58,6 +60,7 @@ async function load() {
     show((await get("/api/me")).user);
     byId("all").hidden = false;
     say(byId("note"), "");
+    showSessions(byId("sessions"));
   } catch (error) {
     if (error instanceof ApiError && error.status === 401) location.replace(loginFor("/account"));
     else say(byId("note"), /** @type {Error} */ (error).message);

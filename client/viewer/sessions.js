@@ -1,5 +1,5 @@
 // @ts-check
-/** Where one is signed in: one's own sessions, a button to end each, and one to end all others. */
+/** Where one is signed in: one's own sessions, a button to end each, one to end all others, and one to end all. */
 import { ApiError, get, post } from "../shared/api.js";
 import { make, say } from "../shared/dom.js";
 import { when } from "../shared/format.js";
@@ -11,16 +11,15 @@ import { loginFor } from "../shared/login.js";
  */
 
 /**
- * What a line says. The time of the last use is noted every few minutes only, so for this device it is not said.
+ * What a tile says, line by line. The time of the last use is noted every few minutes only, so for this device it is not said.
  * @param {Session} session
  * @param {number} [now]
  */
 export function wordsOf(session, now = Date.now()) {
-  const since = `signed in ${when(session.created_at, now)}`;
   return {
     title: session.device || "An unknown device",
-    note: session.current ? `This device · ${since}` : `Last used ${when(session.seen_at, now)} · ${since}`,
-    button: session.current ? "Sign out" : "End",
+    use: session.current ? "This device" : `Last used ${when(session.seen_at, now)}`,
+    since: `Signed in ${when(session.created_at, now)}`,
   };
 }
 
@@ -36,10 +35,13 @@ const browserDoors = () => ({ get, post, leave: () => location.replace(loginFor(
 export function showSessions(element, doors = browserDoors()) {
   const list = make("ul", { className: "list", tabIndex: -1 });
   const note = make("p", { className: "note", role: "status" });
-  const others = make("button", { type: "button", className: "second-button", hidden: true }, "Sign out everywhere else");
+  const others = make("button", { type: "button", className: "second-button", "data-testid": "end-others", hidden: true }, "Sign out everywhere else");
   others.addEventListener("click", () => act("/api/sessions/end-others", false));
+  const all = make("button", { type: "button", className: "second-button", "data-testid": "end-all" }, "Sign out everywhere");
+  all.addEventListener("click", () => act("/api/sessions/end-all", true));
   element.setAttribute("aria-labelledby", "sessions-title");
-  element.replaceChildren(make("h2", { id: "sessions-title" }, "Where you are signed in"), list, others, note);
+  element.replaceChildren(make("h2", { id: "sessions-title" }, "Where you are signed in"), list,
+    make("div", { className: "row" }, others, all), note);
   return load();
 
   async function load() {
@@ -55,12 +57,13 @@ export function showSessions(element, doors = browserDoors()) {
 
   /** @param {Session} session */
   function line(session) {
-    const { title, note: words, button: label } = wordsOf(session);
-    const button = make("button", { type: "button", className: "plain", "aria-label": `${label}: ${title}` }, label);
+    const { title, use, since } = wordsOf(session);
+    const button = make("button", { type: "button", className: "plain", "aria-label": `Sign out: ${title}` }, "Sign out");
     button.addEventListener("click", () => act(`/api/sessions/${session.id}/end`, session.current));
     const main = make("div", { className: "tile-main" },
       make("p", { className: "tile-title" }, title),
-      make("p", { className: "tile-note" }, words));
+      make("p", { className: "tile-note" }, use),
+      make("p", { className: "tile-note" }, since));
     return make("li", { className: "tile", "data-session": session.id }, main, make("div", { className: "tile-side" }, button));
   }
 

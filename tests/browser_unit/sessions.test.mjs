@@ -47,15 +47,16 @@ async function shown(answers, post = async () => {}) {
     leave: () => void said.left++,
   };
   await showSessions(/** @type {any} */ (element), doors);
-  const [others] = element.all("button").slice(-1);
+  const [others, everywhere] = element.all("button").slice(-2);
   const [note] = element.all("p").slice(-1);
-  return { element, said, others, note, lines: () => element.all("li"), button: (n) => element.all("button")[n] };
+  return { element, said, others, everywhere, note, lines: () => element.all("li"), button: (n) => element.all("button")[n] };
 }
 
 test("a line says what, where it stands and since when", () => {
   assert.equal(wordsOf(session()).title, "Firefox on Linux");
-  assert.match(wordsOf(session(), NOON).note, /^Last used .*12.* · signed in .*12/);
-  assert.match(wordsOf(session({ current: true }), NOON).note, /^This device · signed in/);
+  assert.match(wordsOf(session(), NOON).use, /^Last used .*12/);
+  assert.match(wordsOf(session(), NOON).since, /^Signed in .*12/);
+  assert.equal(wordsOf(session({ current: true }), NOON).use, "This device");
   assert.equal(wordsOf(session({ device: "" })).title, "An unknown device");
 });
 
@@ -72,6 +73,12 @@ test("ending another one asks for it and shows what is left", async () => {
   await page.button(1).listeners.click();
   assert.deepEqual(page.said, { posts: ["/api/sessions/b/end"], left: 0 });
   assert.deepEqual([page.lines().length, page.others.hidden, globalThis.focused], [1, true, "ul"]);
+});
+
+test("everywhere is one call, and leaves", async () => {
+  const page = await shown([[session({ current: true })]]);
+  await page.everywhere.listeners.click();
+  assert.deepEqual(page.said, { posts: ["/api/sessions/end-all"], left: 1 });
 });
 
 test("everywhere else is one call; ending this one leaves", async () => {
