@@ -88,6 +88,55 @@ async def test_somebody_registers_by_the_code_of_the_mail_and_comes_back_to_wher
     assert await page.evaluate("document.documentElement.scrollWidth") <= size["width"]
 
 
+async def test_somebody_registers_to_buy_what_they_see_and_signs_out_everywhere(
+    mailing: MailingShop, visit: Visit, artifacts: Path
+) -> None:
+    email, (stream, _), page = new_address(), await mailing.open_drop(), await visit(PHONE)
+    await page.goto(f"/s/{stream}")
+    await page.get_by_test_id("buy").click()
+    await page.wait_for_url("**/login?next=*")
+    await page.get_by_text("Create an account").click()
+    await page.get_by_test_id("name").fill("Ann Lee")
+    await page.get_by_test_id("email").fill(email)
+    await page.get_by_test_id("password").fill(PASSWORD)
+    await page.get_by_test_id("register").click()
+    await page.get_by_test_id("code").fill(await mailing.code(email))
+    await page.get_by_test_id("verify").click()
+    await page.wait_for_url(f"**/s/{stream}")
+    await page.goto("/account")
+    await page.get_by_test_id("sign-out").click()
+    await page.wait_for_url(f"{mailing.replicas[0].url}/")
+
+    await sign_in(page, email, PASSWORD, f"/s/{stream}")
+    buy = page.get_by_test_id("buy")
+    await expect(buy).to_contain_text("Buy")
+    await expect(buy).not_to_have_attribute("aria-disabled", "true")
+    await buy.click()
+    await expect(buy).to_contain_text("Yours")
+    await page.goto("/orders")
+    await expect(page.get_by_role("listitem")).to_have_count(1)
+
+    elsewhere = await visit(DESKTOP)
+    await sign_in(elsewhere, email, PASSWORD, "/account")
+    ones = elsewhere.locator("#sessions li")
+    await expect(ones).to_have_count(2)
+    await expect(ones.filter(has_text="This device")).to_have_count(1)
+    await expect(ones.first).to_contain_text("Signed in")
+    await elsewhere.screenshot(path=artifacts / "sessions-desktop.png", full_page=True)
+    await page.goto("/account")
+    await expect(page.locator("#sessions li")).to_have_count(2)
+    await page.screenshot(path=artifacts / "sessions-phone.png", full_page=True)
+    assert await page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    await page.get_by_test_id("end-others").click()
+    await expect(page.locator("#sessions li")).to_have_count(1)
+    await elsewhere.goto("/account")
+    await elsewhere.wait_for_url("**/login?next=*")
+    await page.get_by_test_id("end-all").click()
+    await page.wait_for_url("**/login?next=*")
+    await page.goto("/orders")
+    await page.wait_for_url("**/login?next=%2Forders")
+
+
 async def test_where_a_link_of_another_site_would_lead_nobody_goes(mailing: MailingShop, visit: Visit) -> None:
     email, page = new_address(), await visit(PHONE)
     await page.goto("/register?next=https%3A%2F%2Fevil.example%2F")
@@ -156,3 +205,11 @@ async def test_a_forgotten_password_and_every_change_of_an_account(
     await page.get_by_test_id("delete").click()
     await page.wait_for_url(f"{mailing.replicas[0].url}/")
     await expect(page.get_by_role("link", name="Sign in")).to_be_visible()
+
+
+async def sign_in(page: Page, email: str, password: str, path: str) -> None:
+    await page.goto(f"/login?next={path}")
+    await page.get_by_test_id("email").fill(email)
+    await page.get_by_test_id("password").fill(password)
+    await page.get_by_test_id("sign-in").click()
+    await page.wait_for_url(path)  # against the base, so that the `next` of the page before is no match

@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from tests.client import Api
+from tests.journeys.conftest import PASSWORD as HOST_PASSWORD
 from tests.journeys.conftest import furnish
 from tests.services.mariadb import MariaDB
 from tests.services.redis import Redis
@@ -47,6 +48,17 @@ class MailingShop:
         with redis.Redis.from_url(self.settings["DROPCAST_BUS_URL"]) as client:
             for key in client.scan_iter("dropcast:limits*"):
                 client.delete(key)
+
+    async def open_drop(self) -> tuple[str, str]:
+        """A live stream with an open drop of five: slug and drop."""
+        async with Api(self.replicas[0].url) as host:
+            await host.login("host@example.com", HOST_PASSWORD)
+            stream = (await host.create_stream("show-" + secrets.token_hex(4)))["slug"]
+            await host.start(stream)
+            (product,) = [one for one in await host.products("DEMO-1") if one["sku"] == "DEMO-1"]
+            drop = await host.create_drop(stream, "DEMO-1", stock={product["variants"][0]["id"]: 5})
+            await host.open(drop["id"])
+        return stream, drop["id"]
 
     def logs(self) -> str:
         """What all replicas have said."""

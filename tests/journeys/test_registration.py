@@ -12,7 +12,6 @@ import httpx
 import pytest
 
 from tests.client import Api, ApiError, LiveClient
-from tests.journeys.conftest import PASSWORD as HOST_PASSWORD
 from tests.journeys.conftest import furnish
 from tests.journeys.mailing import PASSWORD, MailingShop, _mailing, mailing, new_address, somewhere
 from tests.services.process import eventually
@@ -46,7 +45,8 @@ def raw_error(error: Any) -> dict[str, Any]:
 
 async def test_who_registers_gets_the_mail_types_the_code_orders_and_signs_out(mailing: MailingShop) -> None:
     email = new_address()
-    async with mailing.anybody() as api, Api(mailing.replicas[0].url) as host:
+    stream, drop = await mailing.open_drop()
+    async with mailing.anybody() as api:
         assert await api.post("/api/register", {"email": email, "password": PASSWORD, "name": "Ann"}) == {}
         message = await mailing.inbox.mail(email)
         assert message["From"] == "Dropcast <no-reply@shop.example>"
@@ -56,25 +56,20 @@ async def test_who_registers_gets_the_mail_types_the_code_orders_and_signs_out(m
         assert {**answer["user"], "id": ""} == {"id": "", "email": email, "name": "Ann", "role": "viewer"}
         assert (await api.get("/api/me")) == answer
 
-        await host.login("host@example.com", HOST_PASSWORD)
-        stream = (await host.create_stream("registered"))["slug"]
-        await host.start(stream)
-        (product,) = [one for one in await host.products("DEMO-1") if one["sku"] == "DEMO-1"]
-        drop = await host.create_drop(stream, "DEMO-1", stock={product["variants"][0]["id"]: 5})
-        await host.open(drop["id"])
         url = mailing.replicas[1].ws_url(stream)
         async with await LiveClient.join(url, cookie=api.cookie, origin=mailing.replicas[1].url) as client:
             assert client.welcome.viewer is not None
             assert client.welcome.viewer.name == "Ann"
-            assert (await client.expect_receipt(await client.order(drop["id"]))).status == "accepted"
+            assert (await client.expect_receipt(await client.order(drop))).status == "accepted"
         assert len(await api.orders()) == 1
         await api.logout()
         await refused(api.get("/api/me"), 401, "login_required")
         await api.login(email, PASSWORD)
 
 
-async def test_the_same_by_plain_calls_without_a_cookie_jar_or_an_origin(mailing: MailingShop) -> None:
-    email = new_address()
+async def test_the_same_by_plain_calls_with_the_cookie_carried_by_hand(mailing: MailingShop) -> None:
+    """As a script without JavaScript does: an Origin only where a call that carries the cookie changes something."""
+    email, (stream, drop) = new_address(), await mailing.open_drop()
     async with httpx.AsyncClient(
         base_url=mailing.replicas[0].url, headers={"X-Forwarded-For": somewhere()}, trust_env=False
     ) as http:
@@ -85,6 +80,22 @@ async def test_the_same_by_plain_calls_without_a_cookie_jar_or_an_origin(mailing
         cookie = answer.headers["set-cookie"]
         assert "HttpOnly" in cookie
         assert "SameSite=lax" in cookie
+        http.cookies.clear()
+        again = await http.post("/api/login", json={"email": email, "password": PASSWORD})
+        assert again.status_code == 200
+        http.cookies.clear()
+        carried = {"Cookie": again.headers["set-cookie"].partition(";")[0]}
+        changing = {**carried, "Origin": mailing.replicas[0].url}
+        ticket = (await http.post("/api/ticket", json={"stream": stream}, headers=changing)).json()["ticket"]
+        async with await LiveClient.join(mailing.replicas[1].ws_url(stream), ticket) as client:
+            receipt = await client.expect_receipt(await client.order(drop))
+        (order,) = (await http.get("/api/orders", headers=carried)).json()["orders"]
+        assert (order["id"], order["status"]) == (receipt.order, "accepted")
+        bare = await http.post("/api/logout", headers=carried)
+        assert bare.status_code == 403  # it changes something, and does not say from where
+        assert (await http.get("/api/me", headers=carried)).status_code == 200
+        assert (await http.post("/api/logout", headers=changing)).status_code == 200
+        assert (await http.get("/api/me", headers=carried)).status_code == 401
 
 
 async def test_a_known_and_an_unknown_address_get_the_same_answer_and_another_mail(mailing: MailingShop) -> None:

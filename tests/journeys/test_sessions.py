@@ -41,9 +41,9 @@ async def on_both(shop: Shop, stream: str, person: Api | None = None) -> list[Li
     return [await with_cookie(shop, replica, stream, person) for replica in shop.replicas]
 
 
-async def codes(clients: list[LiveClient]) -> list[int]:
+async def codes(clients: list[LiveClient], *, within_s: float = 8) -> list[int]:
     """The codes these are closed with; a few seconds bound the wait, on whatever machine."""
-    return await asyncio.gather(*(client.expect_close(within=8) for client in clients))
+    return await asyncio.gather(*(client.expect_close(within=within_s) for client in clients))
 
 
 async def api(shop: Shop, person: str, at: int = 0) -> Api:
