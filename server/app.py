@@ -194,7 +194,8 @@ async def opened(settings: Settings) -> AsyncIterator[House]:
                 metrics.RINGS_LOST.inc()  # each replica's bouncer reads it from the database in a second
 
         rows = SessionRows(database)
-        sessions = Sessions(rows, keep, tell)
+        # a copy in this process is out of the reach of `dropcast end-sessions`; and its rows are near
+        sessions = Sessions(rows, keep, tell, copies=settings.bus_url != "memory://")
         # the embedded default is for trying out: a key of this process alone, and who was signed in signs in again
         keys = settings.secret_keys or (secrets.token_hex(32),)
         door = Door(users, sessions, keep, passwords, keys)

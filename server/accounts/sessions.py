@@ -51,13 +51,22 @@ async def _nobody(_revoked: Revoked) -> None:
 class Sessions:
     """Opens, recognises and ends sessions. Owns one task while rows are being read.
 
-    `tell` hands a revocation to every replica at once; it must not raise.
+    `tell` hands a revocation to every replica at once; it must not raise. Without `copies` each question reads the row:
+    for a keep that others who end sessions, such as `dropcast end-sessions`, cannot reach.
     """
 
-    def __init__(self, book: SessionBook, keep: Keep, tell: Callable[[Revoked], Awaitable[None]] = _nobody) -> None:
+    def __init__(
+        self,
+        book: SessionBook,
+        keep: Keep,
+        tell: Callable[[Revoked], Awaitable[None]] = _nobody,
+        *,
+        copies: bool = True,
+    ) -> None:
         self._book = book
         self._keep = keep
         self._tell = tell
+        self._copies = copies
         self._waiting: deque[_Question] = deque()
         self._reading: asyncio.Task[None] | None = None
 
@@ -73,7 +82,7 @@ class Sessions:
         Cancelled, it leaves nothing behind.
         """
         try:
-            kept = await self._keep.peek(_key(id_))
+            kept = await self._keep.peek(_key(id_)) if self._copies else _ROW_ONLY
         except Unavailable:
             user = await self._row(id_, copy=False)
         else:

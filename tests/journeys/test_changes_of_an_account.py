@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pytest
 
+from server import commands
 from server.protocol.codes import CloseCode
-from tests.client import Api
-from tests.journeys.conftest import PASSWORD, Shop
+from server.settings import read
+from tests.client import Api, LiveClient
+from tests.journeys.conftest import PASSWORD, Shop, furnish
 from tests.journeys.test_sessions import _edit, _me, _sign_in, admin, api, codes, on_both, with_cookie
 from tests.services.redis import Redis
+from tests.services.replica import Replica
 
 __all__ = ["admin"]
 
@@ -76,6 +81,25 @@ async def test_a_new_name_shows_on_every_replica_and_the_sockets_stay(own_shop: 
         assert again.welcome.viewer is not None
         assert again.welcome.viewer.name == "Ann Lee"
     assert [client.closed for client in here] == [None] * 2
+
+
+async def test_the_night_shift_signs_somebody_out_of_a_shop_in_one_process(
+    tmp_path: Path, start_replica: Callable[[Mapping[str, str]], Replica]
+) -> None:
+    settings = {"DROPCAST_DATABASE_URL": f"sqlite+aiosqlite:///{tmp_path}/shop.db"}
+    await furnish(settings)
+    replica = start_replica(settings)
+    async with Api(replica.url) as host, Api(replica.url) as viewer:
+        await host.login("host@example.com", PASSWORD)
+        await viewer.login("viewer@example.com", PASSWORD)
+        await host.create_stream("show", "A show")
+        for _ in range(2):  # the second time from memory, were there a copy
+            assert (await viewer.get("/api/me"))["user"]["name"] == "viewer"
+        async with await LiveClient.join(replica.ws_url("show"), cookie=viewer.cookie, origin=replica.url) as client:
+            await commands.end_sessions(read(settings), email="viewer@example.com")
+            assert (await viewer.http.get("/api/me")).status_code == 401
+            assert await codes([client]) == [CloseCode.NOT_ALLOWED]
+        assert (await host.get("/api/me"))["user"]["name"] == "host"
 
 
 @pytest.mark.parametrize("redis_is", ["there", "gone"])

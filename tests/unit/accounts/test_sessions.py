@@ -159,6 +159,18 @@ async def test_a_new_name_shows_from_the_next_question_on_and_nobody_is_told_to_
     assert room.told == []
 
 
+async def test_without_copies_an_end_that_the_keep_does_not_hear_of_counts_at_once(room: Cloakroom) -> None:
+    """The control shows that with copies the keep is believed."""
+    without = Sessions(room.book, room.keep, copies=False)
+    for sessions, let_in in ((room.sessions, True), (without, False)):
+        id_ = session_id(await sessions.open(ANN.id, ""))
+        for _ in range(2):
+            assert await sessions.caller(id_) == Caller(ANN, id_)
+            await settled()
+        await room.book.end(ANN.id, only=id_)  # by somebody who cannot reach the keep
+        assert (await sessions.caller(id_) is not None) is let_in
+
+
 async def test_what_is_over_is_read_once_in_a_while_however_often_it_is_asked_for(room: Cloakroom) -> None:
     for _ in range(5):
         assert await room.sessions.caller("f" * 32) is None
