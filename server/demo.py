@@ -17,7 +17,7 @@ from server.accounts.door import Door
 from server.accounts.keep import MemoryKeep
 from server.accounts.passwords import Passwords
 from server.accounts.sessions import Sessions
-from server.app import opened_database
+from server.app import OUTBOX_DIR, opened_database
 from server.catalog.demo import DEMO_PRODUCTS
 from server.domain.errors import DropcastError, Refused
 from server.domain.user import Role
@@ -91,7 +91,8 @@ def _print_signposts(settings: Settings, host: Login, viewer: Login) -> None:
         f"                  sign in as {viewer['email']}  password {viewer['password']}\n"
         f"  sell            {at}/host\n"
         f"  administer      {at}/admin\n"
-        f"                  sign in as {host['email']}  password {host['password']}\n",
+        f"                  sign in as {host['email']}  password {host['password']}\n"
+        f"  read mail       {'at your mail server' if settings.smtp_url else f'{OUTBOX_DIR}/  (none is sent)'}\n",
         flush=True,
     )
 

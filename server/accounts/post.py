@@ -121,12 +121,12 @@ class Post:
             await self._mails.done(mail.id)
             return
         wait_s = min(2**mail.tries, _WAIT_MAX_S)
+        await self._mails.later(mail.id, wait_s)  # first: whoever reads the line may stop us at once
         metrics.MAILS_FAILED.labels("again").inc()
         log.warning(
             "a mail was not taken and is tried again",
             extra={"mail": mail.id, "purpose": mail.purpose, "try": mail.tries, "why": why, "wait_s": wait_s},
         )
-        await self._mails.later(mail.id, wait_s)
 
     def _drop(self, mail: Mail, end: str, why: str) -> None:
         metrics.MAILS_FAILED.labels(end).inc()
