@@ -65,11 +65,18 @@ class Door:
         known = await self._users.by_email(address) if address else None
         password_hash = known[1] if known else None
         if not await self._passwords.check(password_hash, password) or known is None or password_hash is None:
-            raise Refused(Reason.BAD_CREDENTIALS, "e-mail address or password is wrong")
+            raise _wrong_pair()
         user = known[0]
         if self._passwords.is_outdated(password_hash):
-            await self._users.set_password(user.id, await self._passwords.hash(password))
-        return await self.open_session(user, device), user
+            password_hash = await self._passwords.hash(password)
+            await self._users.set_password(user.id, password_hash)
+        cookie = await self.open_session(user, device)
+        # a change of the password ends the sessions it finds, and this one may be younger: so look once more
+        now = await self._users.by_email(user.email)
+        if now is None or (now[1] != password_hash and not await self._passwords.check(now[1], password)):
+            await self.sign_out(cookie)
+            raise _wrong_pair()
+        return cookie, user
 
     async def open_session(self, user: User, device: str = "") -> str:
         """A new session of a user who has shown who they are: its cookie's value. Raises `Unavailable`.
@@ -122,6 +129,10 @@ class Door:
             return self._signer.unsign(cookie).decode() if cookie else None
         except (BadSignature, UnicodeError):
             return None
+
+
+def _wrong_pair() -> Refused:
+    return Refused(Reason.BAD_CREDENTIALS, "e-mail address or password is wrong")
 
 
 def new_ticket(user: User, stream: str, session: str | None = None) -> tuple[str, str, str]:

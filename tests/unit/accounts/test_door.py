@@ -145,6 +145,30 @@ async def test_every_wrong_pair_is_refused_in_the_same_words(place: Place, email
     )
 
 
+@pytest.mark.parametrize(("meanwhile", "let_in"), [(OTHER, False), (PASSWORD, True), (None, False)])
+async def test_a_sign_in_with_a_password_that_is_changed_meanwhile_leaves_no_session(
+    place: Place, meanwhile: str | None, let_in: bool
+) -> None:
+    """The change ends the sessions it finds; the one that is opened right after it must not outlive it."""
+    _, user = await signed_in(place)
+    opened = place.book.open
+
+    async def open_late(session_id: str, user_id: str, device: str) -> None:
+        hashed = await place.passwords.hash(meanwhile) if meanwhile else None
+        place.users.kept[user.email] = user, hashed
+        await place.book.end(user.id)
+        await opened(session_id, user_id, device)
+
+    place.book.open = open_late  # type: ignore[method-assign]
+    if let_in:  # another sign-in has renewed the hash
+        cookie, _ = await place.door().sign_in(user.email, PASSWORD)
+        assert await place.door().user_of(cookie) == user
+    else:
+        with pytest.raises(Refused, match="bad_credentials"):
+            await place.door().sign_in(user.email, PASSWORD)
+    assert [session.revoked for session in place.book.rows.values()] == [True, not let_in]
+
+
 async def test_a_forged_cookie_is_a_guest(place: Place) -> None:
     cookie, _ = await signed_in(place)
     session, _, signature = cookie.partition(".")
