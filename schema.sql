@@ -25,11 +25,40 @@ CREATE TABLE users (
   -- argon2id; NULL: no password sign-in
   password_hash VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin NULL,
   created_at DATETIME(6) NOT NULL,
+  -- since when the user may not sign in; NULL: may
+  disabled_at DATETIME(6) NULL,
+  -- when role or disabled_at last changed
+  changed_at DATETIME(6) NULL,
   PRIMARY KEY (id),
   -- serves sign-in, and keeps one account per address
   UNIQUE KEY users_email (email),
+  -- serves the replicas, which ask once a second whose role changed
+  KEY users_changed (changed_at),
   -- a role the app does not know would grant nobody knows what
   CONSTRAINT users_role_known CHECK (role IN ('viewer', 'host', 'admin'))
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_520_ci;
+
+-- Who is signed in.
+CREATE TABLE sessions (
+  -- the first 128 bits of the SHA-256 of what the cookie says: who reads this table can sign in as nobody
+  id CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  user_id CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  -- for people: "Firefox on Linux"
+  device VARCHAR(64) NOT NULL,
+  created_at DATETIME(6) NOT NULL,
+  -- last use, noted every few minutes; two weeks without any end the session
+  seen_at DATETIME(6) NOT NULL,
+  -- its end, however much it is used
+  ends_at DATETIME(6) NOT NULL,
+  -- when it was ended by somebody; NULL: it was not
+  revoked_at DATETIME(6) NULL,
+  -- serves every request whose copy in Redis is gone
+  PRIMARY KEY (id),
+  -- serves a user's list of sessions, and ending them all
+  KEY sessions_user (user_id),
+  -- serves the replicas, which ask once a second what was revoked
+  KEY sessions_revoked (revoked_at),
+  CONSTRAINT sessions_user_known FOREIGN KEY (user_id) REFERENCES users (id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_520_ci;
 
 CREATE TABLE products (
@@ -214,4 +243,24 @@ CREATE TABLE audit (
   UNIQUE KEY audit_actor_ref (actor_id, ref),
   -- serves the history of one thing
   KEY audit_subject (subject_id, id)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_520_ci;
+
+-- Mails that wait to be sent; a row is deleted when its mail was taken or has expired.
+CREATE TABLE mails (
+  id CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  purpose VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  address VARCHAR(254) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  -- what its code is made from, with a secret key that is not in the database; empty: no code
+  nonce VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  tries INTEGER NOT NULL,
+  -- when it may be tried (again); a replica that carries it moves this ahead
+  due_at DATETIME(6) NOT NULL,
+  expires_at DATETIME(6) NOT NULL,
+  PRIMARY KEY (id),
+  -- serves every replica's look for mails to carry, oldest first
+  KEY mails_due (due_at, id),
+  -- serves the removal of a person, whose mails go too
+  KEY mails_address (address),
+  -- a mail is tried from the first time on
+  CONSTRAINT mails_tries_count CHECK (tries >= 0)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_520_ci;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from starlette.middleware import Middleware
@@ -12,6 +13,7 @@ from admin_ui.dashboard import Dashboard
 from admin_ui.gate import Gate, Identify, SignedIn, UnitOfWork
 from admin_ui.people import UserView
 from admin_ui.records import AuditView, DropView, OrderView, StreamView
+from admin_ui.standing import Revoke, Standing
 from admin_ui.trail import Trail
 from admin_ui.views import View
 from server.store.engine import Database
@@ -23,12 +25,13 @@ _VIEWS: tuple[type[View], ...] = (ProductView, VariantView, StreamView, DropView
 _HERE = Path(__file__).parent
 
 
-def build_admin(database: Database, *, identify: Identify, secret_key: str) -> BaseAdmin:
+def build_admin(database: Database, *, identify: Identify, secret_keys: Sequence[str], revoke: Revoke) -> BaseAdmin:
     """The admin, for `mount_to(app)`; its address is /admin.
 
     `identify` says who is signed in, on every request; the role is read from the database, so that one taken away
-    counts at once. `secret_key` signs the CSRF token and the messages shown after a redirect: the same on every
-    replica.
+    counts at once. The newest of `secret_keys`, the first, signs the CSRF token and the messages shown after a
+    redirect; all are accepted: the same on every replica. `revoke` makes known that a user's role was changed, or that
+    one was disabled.
     """
     admin = BaseAdmin(
         title="Dropcast",
@@ -38,7 +41,7 @@ def build_admin(database: Database, *, identify: Identify, secret_key: str) -> B
         static_dir=str(_HERE / "statics"),
         index_view=Dashboard(database),
         auth_provider=SignedIn(),
-        secret_key=secret_key,
+        secret_key=list(reversed(secret_keys)),  # type: ignore[arg-type]  # goes to itsdangerous as it is: newest last
         middlewares=[
             Middleware(UnitOfWork, database=database),
             Middleware(Gate, identify=identify, users=Users(database)),
@@ -46,6 +49,7 @@ def build_admin(database: Database, *, identify: Identify, secret_key: str) -> B
         timezone_config=None,  # times are shown in UTC, whoever looks
     )
     admin.events.subscribe(Trail(database))
+    admin.events.subscribe(Standing(database, revoke))
     for view in _VIEWS:
         admin.add_view(view(database))
     return admin

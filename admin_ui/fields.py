@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, String, cast, false, or_
 from sqlalchemy.orm import InstrumentedAttribute
 from starlette.datastructures import FormData
 from starlette.requests import Request
-from starlette_admin import BaseField, HasOne, IntegerField, RequestAction, StringField, TextAreaField
+from starlette_admin import BaseField, BooleanField, HasOne, IntegerField, RequestAction, StringField, TextAreaField
 from starlette_admin.contrib.sqla import ModelView
 from starlette_admin.contrib.sqla.filters import IsNotNullFilter, IsNullFilter
 from starlette_admin.exceptions import FormValidationError
@@ -83,6 +83,15 @@ class Ref(HasOne):
         if request.state.action == RequestAction.EXPORT and self._view is not None:
             return await self._view._find_foreign_view(str(self.key)).repr(value, request)
         return await super().serialize_value(request, value)
+
+
+@dataclass
+class Happened(BooleanField):
+    """Whether a time is there: shown and edited as yes or no; the view that may edit it writes the time."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.filters = [IsNullFilter, IsNotNullFilter]
 
 
 @dataclass

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette_admin.auth import AdminUser, BaseAuthProvider
+from starlette_admin.helpers import run_on_commit_callbacks
 
 from server.domain.errors import Unavailable
 from server.domain.user import Role, User
@@ -32,7 +33,7 @@ _pages = Environment(loader=PackageLoader("admin_ui"), autoescape=True)
 
 
 class UnitOfWork:
-    """Gives each request `request.state.session`, and commits before the answer begins.
+    """Gives each request `request.state.session`; commits, then does what waits for that, before the answer begins.
 
     The session takes a connection at its first statement and gives it back when the answer begins, so a slow reader
     holds none. A safe request only reads and is never committed; an answer of 400 and above, an error, a cancelled
@@ -55,9 +56,12 @@ class UnitOfWork:
         async def send_after_commit(message: Message) -> None:
             nonlocal answered
             if message["type"] == "http.response.start":
-                if not reads_only and message["status"] < 400:
+                committed = not reads_only and message["status"] < 400
+                if committed:
                     await session.commit()
                 await session.close()  # what was not committed is rolled back
+                if committed:
+                    await run_on_commit_callbacks(Request(scope))
                 deadline.reschedule(None)
                 answered = True
             await send(message)

@@ -8,11 +8,12 @@ from typing import Any
 from starlette.requests import Request
 from starlette_admin import BaseField, EmailField, EnumField, StringField
 
-from admin_ui.fields import Text, Time, refuse
+from admin_ui.fields import Happened, Text, Time, refuse
 from admin_ui.rows import UserRow
-from admin_ui.trail import actor_of
+from admin_ui.trail import actor_of, connection_of
 from admin_ui.views import View, words
 from server.domain.user import Role
+from server.store.users import another_admin
 
 
 class UserView(View):
@@ -35,6 +36,11 @@ class UserView(View):
                 choices=words(Role),
                 help_text="viewer buys; host also runs streams and drops; admin also comes in here.",
             ),
+            Happened(
+                "disabled_at",
+                "Disabled",
+                help_text="Signs the user out everywhere and lets them in no more.",
+            ),
             Time("created_at", "Created", exclude_from_edit=True),
         )
 
@@ -44,4 +50,15 @@ class UserView(View):
             raise refuse("role", "Choose one of the roles.")
         if str(pk) == actor_of(request).id and data["role"] != Role.ADMIN:
             raise refuse("role", "You cannot take the admin role from yourself: ask another admin.")
-        return await super().edit(request, pk, data)
+        if str(pk) == actor_of(request).id and data["disabled_at"]:
+            raise refuse("disabled_at", "You cannot disable yourself: ask another admin.")
+        leaves = data["role"] != Role.ADMIN or data["disabled_at"]
+        if leaves and not await another_admin(await connection_of(request), str(pk)):
+            # of two admins who send each other away at once the second comes here
+            raise refuse("role", "Nobody else could sign in as an admin: make somebody else an admin first.")
+        row = await self.find_by_pk(request, pk)
+        since = row.disabled_at if row is not None else None
+        if data["disabled_at"] and since is None:
+            since = await self._database.now_ms(await connection_of(request))
+        # the form says whether, the column since when
+        return await super().edit(request, pk, data | {"disabled_at": since if data["disabled_at"] else None})

@@ -29,6 +29,8 @@ class UserRow(Row):
     name: Mapped[str]
     role: Mapped[str]
     created_at: Mapped[int]
+    disabled_at: Mapped[int | None]
+    changed_at: Mapped[int | None]
 
     def __admin_repr__(self, request: Request) -> str:
         """The name, with the address when there is one."""

@@ -51,6 +51,8 @@ def _parser() -> argparse.ArgumentParser:
     user.add_argument(
         "--password-stdin", action="store_true", help="read the password from standard input's first line"
     )
+    ended = verb("end-sessions", "sign somebody out everywhere, and close their sockets", _async(_end_sessions))
+    ended.add_argument("--email", required=True)
     verb(
         "seed-demo",
         "put the demo catalogue into the database; safe to repeat",
@@ -86,6 +88,10 @@ async def _create_user(asked: argparse.Namespace, configured: settings.Settings)
     return await commands.create_user(
         configured, email=asked.email, role=Role(asked.role), name=asked.name, password=password
     )
+
+
+async def _end_sessions(asked: argparse.Namespace, configured: settings.Settings) -> int:
+    return await commands.end_sessions(configured, email=asked.email)
 
 
 async def _mint_tickets(asked: argparse.Namespace, configured: settings.Settings) -> int:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import secrets
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from limits.aio.storage import Storage
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -19,15 +22,27 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from admin_ui import build_admin
 from server import metrics
+from server.accounts.codes import Codes
 from server.accounts.door import Door
 from server.accounts.keep import MemoryKeep, RedisKeep
+from server.accounts.limits import Limiter, limits_in_memory, limits_in_redis
+from server.accounts.mail import Letters
 from server.accounts.passwords import Passwords
+from server.accounts.ports import Carrier
+from server.accounts.post import Post
+from server.accounts.profile import Profile
+from server.accounts.registration import Registration
+from server.accounts.sessions import Sessions
+from server.accounts.smtp import Outbox, Smtp
 from server.bus.doorbell import Doorbell
 from server.bus.memory import MemoryBackend
+from server.bus.names import REVOKED
 from server.bus.redis import RedisBackend
 from server.catalog.search import Search
 from server.domain.errors import Refused, Unavailable
 from server.domain.ids import new_id
+from server.domain.session import Revoked
+from server.live.bouncer import Bouncer
 from server.live.courier import Courier
 from server.live.drain import Drain
 from server.live.hub import Hub
@@ -43,8 +58,10 @@ from server.settings import Settings
 from server.store.catalog import Catalog
 from server.store.drops import Drops
 from server.store.engine import Database, open_database
+from server.store.mails import Mails
 from server.store.orders import Orders
 from server.store.schema import check_schema
+from server.store.sessions import SessionRows
 from server.store.single import only_replica
 from server.store.streams import Streams
 from server.store.times import Times
@@ -58,6 +75,7 @@ from server.web.security import BODY_MAX_BYTES, Guard, Origins
 log = logging.getLogger(__name__)
 
 _REDIS_CONNECTIONS = 4
+OUTBOX_DIR = Path("var/outbox")
 CLIENT_DIR = Path(__file__).resolve().parents[1] / "client"
 
 
@@ -95,6 +113,22 @@ def redis_client(settings: Settings) -> Redis:
         retry=Retry(NoBackoff(), 0),
     )
     return Redis.from_pool(pool)
+
+
+def _carrier(settings: Settings) -> Carrier:
+    return Smtp(settings.smtp_url) if settings.smtp_url else Outbox(OUTBOX_DIR)
+
+
+def _sender(settings: Settings) -> str:
+    """Who mails come from: as set, else at the shop's own host, else who signs in at the server, else this machine."""
+    if settings.mail_from:
+        return settings.mail_from
+    if settings.public_url:
+        return f"no-reply@{urlsplit(settings.public_url).hostname}"
+    user = Smtp(settings.smtp_url).user if settings.smtp_url else None
+    if user and "@" in user:
+        return user
+    return f"dropcast@{socket.getfqdn() if settings.smtp_url else 'localhost'}"
 
 
 @asynccontextmanager
@@ -141,17 +175,40 @@ async def opened(settings: Settings) -> AsyncIterator[House]:
 
         if settings.bus_url == "memory://":
             keep: MemoryKeep | RedisKeep = MemoryKeep()
+            limits: Storage | None = limits_in_memory()
         else:
             redis = redis_client(settings)
             stack.push_async_callback(redis.aclose)
             keep = RedisKeep(redis)
+            limits = limits_in_redis(redis)
+        if settings.rate_limits == "off":
+            limits = None
+            log.warning("DROPCAST_RATE_LIMITS is off: anybody may try as often as they like; for load tests only")
         passwords = Passwords()
         stack.callback(passwords.close)
-        # the embedded default keeps sessions in the process, so a key that lives as long as they do is enough
+
+        async def tell(revoked: Revoked) -> None:
+            try:
+                await bus.ring(REVOKED, revoked.text())
+            except Unavailable:
+                metrics.RINGS_LOST.inc()  # each replica's bouncer reads it from the database in a second
+
+        rows = SessionRows(database)
+        # a copy in this process is out of the reach of `dropcast end-sessions`; and its rows are near
+        sessions = Sessions(rows, keep, tell, copies=settings.bus_url != "memory://")
+        # the embedded default is for trying out: a key of this process alone, and who was signed in signs in again
         keys = settings.secret_keys or (secrets.token_hex(32),)
-        door = Door(users, keep, passwords, keys)
+        door = Door(users, sessions, keep, passwords, keys)
+        codes = Codes(keep, keys)
+        post = Post(Mails(database), codes, Letters(_sender(settings), settings.public_url), _carrier(settings))
+        post.start()
+        stack.push_async_callback(post.close)
+        offices = (users, codes, post, passwords, Limiter(limits))
 
         hub = Hub()
+        bouncer = Bouncer(hub, rows, bus, subject=REVOKED)
+        bouncer.start()
+        stack.push_async_callback(bouncer.close)
         relay = Relay(hub, streams, bus, courier, replica=replica, epoch=epoch, tick_ms=settings.tick_ms)
         await relay.start()
         stack.push_async_callback(relay.close)
@@ -167,9 +224,11 @@ async def opened(settings: Settings) -> AsyncIterator[House]:
 
         edge = Edge(
             door=door,
+            registration=Registration(*offices, door.end_sessions),
+            profile=Profile(*offices, sessions),
             desk=desk,
             relay=relay,
-            reception=Reception(relay, intake, door),
+            reception=Reception(relay, bouncer, intake, door),
             orders=orders,
             streams=streams,
             search=Search(Catalog(database)),
@@ -193,7 +252,5 @@ async def opened(settings: Settings) -> AsyncIterator[House]:
             },
         )
         if "admin" in settings.surfaces:
-            build_admin(database, identify=edge.user, secret_key=keys[0]).mount_to(asgi)
-        if settings.rate_limits == "off":
-            log.warning("DROPCAST_RATE_LIMITS is off: anybody may try as often as they like; for load tests only")
+            build_admin(database, identify=edge.user, secret_keys=keys, revoke=sessions.revoke).mount_to(asgi)
         yield House(asgi, drain)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import AsyncExitStack
 
+from server.accounts.address import normal_email
 from server.accounts.door import Door, new_ticket
 from server.accounts.keep import MemoryKeep, RedisKeep
 from server.accounts.passwords import Passwords
+from server.accounts.ports import Keep
+from server.accounts.sessions import Sessions
 from server.app import opened_database, redis_client
 from server.catalog.demo import DEMO_PRODUCTS
 from server.domain.errors import DropcastError
@@ -17,6 +21,7 @@ from server.store.catalog import Catalog
 from server.store.engine import open_database
 from server.store.schema import check_schema
 from server.store.schema import init_db as apply_schema
+from server.store.sessions import SessionRows
 from server.store.streams import Streams
 from server.store.users import Users
 from server.store.verify import violations
@@ -37,9 +42,29 @@ async def create_user(settings: Settings, *, email: str, role: Role, name: str |
     """`dropcast create-user`. Raises `Refused` for a bad or known address or a bad password."""
     async with opened_database(settings) as database:
         await check_schema(database)
-        door = Door(Users(database), MemoryKeep(), Passwords(), ["signs nothing here"])
+        keep = MemoryKeep()
+        sessions = Sessions(SessionRows(database), keep)
+        door = Door(Users(database), sessions, keep, Passwords(), ["signs nothing here"])
         user = await door.create_user(email, role, name=name, password=password)
     print(f"created {user.role} {user.email}")
+    return 0
+
+
+async def end_sessions(settings: Settings, *, email: str) -> int:
+    """`dropcast end-sessions`: signs somebody out everywhere, within a second or so. Raises `DropcastError`.
+
+    Works with Redis away as well: copies of sessions count for nothing without it.
+    """
+    async with opened_database(settings) as database, AsyncExitStack() as stack:
+        await check_schema(database)
+        known = await Users(database).by_email(normal_email(email) or "")
+        if known is None:
+            raise DropcastError(f"there is no account for {email!r}")
+        keep: Keep = MemoryKeep()
+        if settings.bus_url != "memory://":
+            keep = RedisKeep(await stack.enter_async_context(redis_client(settings)))
+        await Sessions(SessionRows(database), keep).end(known[0].id)
+    print(f"{known[0].email} is signed out everywhere")
     return 0
 
 

@@ -16,13 +16,15 @@ from server import process
 from server.accounts.door import Door
 from server.accounts.keep import MemoryKeep
 from server.accounts.passwords import Passwords
-from server.app import opened_database
+from server.accounts.sessions import Sessions
+from server.app import OUTBOX_DIR, opened_database
 from server.catalog.demo import DEMO_PRODUCTS
 from server.domain.errors import DropcastError, Refused
 from server.domain.user import Role
 from server.settings import Settings
 from server.store.catalog import Catalog
 from server.store.schema import init_db as apply_schema
+from server.store.sessions import SessionRows
 from server.store.users import Users
 
 STREAM = "demo"
@@ -62,7 +64,8 @@ async def _prepare(settings: Settings) -> tuple[Login, Login, list[Login]]:
             await Catalog(database).put(product)
         users = Users(database)
         passwords = Passwords()
-        door = Door(users, MemoryKeep(), passwords, ["signs nothing here"])
+        keep = MemoryKeep()
+        door = Door(users, Sessions(SessionRows(database), keep), keep, passwords, ["signs nothing here"])
 
         async def person(name: str, role: Role, shown: str) -> Login:
             login = {"email": f"{name}@example.com", "password": secrets.token_urlsafe(9)}
@@ -88,7 +91,8 @@ def _print_signposts(settings: Settings, host: Login, viewer: Login) -> None:
         f"                  sign in as {viewer['email']}  password {viewer['password']}\n"
         f"  sell            {at}/host\n"
         f"  administer      {at}/admin\n"
-        f"                  sign in as {host['email']}  password {host['password']}\n",
+        f"                  sign in as {host['email']}  password {host['password']}\n"
+        f"  read mail       {'at your mail server' if settings.smtp_url else f'{OUTBOX_DIR}/  (none is sent)'}\n",
         flush=True,
     )
 

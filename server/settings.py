@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from server.accounts.smtp import Smtp
 from server.domain.errors import DropcastError
 
 PREFIX = "DROPCAST_"
@@ -39,7 +41,9 @@ class Settings(BaseSettings):
     public_origins: Words = ()
     surfaces: Annotated[tuple[Surface, ...], NoDecode] = ("viewer", "host", "admin")
     trusted_proxies: Words = ("127.0.0.1", "::1")
+    public_url: str | None = None
     smtp_url: str | None = None
+    mail_from: str | None = None
     rate_limits: Literal["on", "off"] = "on"
     tick_ms: int = Field(default=15_000, ge=100, le=60_000)
     drain_within_s: float = Field(default=10.0, ge=0, le=600)
@@ -111,6 +115,28 @@ class Settings(BaseSettings):
             scheme, _, rest = origin.partition("://")
             if scheme not in ("http", "https") or not rest or "/" in rest or "*" in rest:
                 raise ValueError(f"{origin!r} is not an origin: scheme://host[:port], no path, no wildcard")
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _shop(cls, value: str | None) -> str | None:
+        parts = urlsplit(value or "http://shop")
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/") or parts.query:
+            raise ValueError("must be the shop's own address, such as https://shop.example, without a path")
+        return value
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _smtp(cls, value: str | None) -> str | None:
+        if value is not None:
+            Smtp(value)  # raises ValueError with what to write
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _sender(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[!-~]+@[A-Za-z0-9.-]+", value):
+            raise ValueError("must be an address, such as shop@shop.example")
         return value
 
     @field_validator("surfaces")

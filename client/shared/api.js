@@ -5,9 +5,13 @@ const DEADLINE_MS = 15_000;
 
 /** What the server refused, or that it could not be reached (`status` 0, `reason` "unreachable"). */
 export class ApiError extends Error {
-  /** @param {number} status @param {string} reason @param {string} detail a sentence for the person */
-  constructor(status, reason, detail) {
+  /**
+   * @param {number} status @param {string} reason @param {string} detail a sentence for the person
+   * @param {string} [field] the part of what was sent that is wrong
+   */
+  constructor(status, reason, detail, field) {
     super(detail);
+    this.field = field;
     this.status = status;
     this.reason = reason;
     this.detail = detail;
@@ -38,8 +42,8 @@ export async function call(method, path, body) {
   }
   const answer = parsed(text);
   if (response.ok) return answer;
-  const { reason, detail } = answer?.error ?? {};
-  throw new ApiError(response.status, reason ?? "internal", detail || `The server answered ${response.status}.`);
+  const { reason, detail, field } = answer?.error ?? {};
+  throw new ApiError(response.status, reason ?? "internal", detail || `The server answered ${response.status}.`, field);
 }
 
 /** Reads; see `call`. @param {string} path */

@@ -1,6 +1,6 @@
 // @ts-check
 /** The front page: streams that are live or coming. */
-import { get, post } from "../shared/api.js";
+import { get } from "../shared/api.js";
 import { byId, make, say } from "../shared/dom.js";
 import { count, when } from "../shared/format.js";
 import { pagedList } from "../shared/pages.js";
@@ -23,20 +23,12 @@ async function account() {
   try {
     const { user } = await get("/api/me");
     say(byId("account"), user.name);
+    byId("account").hidden = false;
     byId("host-link").hidden = user.role === "viewer";
-    byId("sign-out").hidden = false;
   } catch {
     byId("sign-in-link").hidden = false;
   }
 }
 
-byId("sign-out").addEventListener("click", async () => {
-  try {
-    await post("/api/logout");
-    location.reload();
-  } catch (error) {
-    say(byId("note"), /** @type {Error} */ (error).message);
-  }
-});
 account();
 pagedList("/api/streams", "streams", tile);

@@ -36,4 +36,5 @@ byId("form").addEventListener("submit", async (/** @type {Event} */ event) => {
     complain(password, sentence(error));
   }
 });
+for (const id of ["register-link", "forgot-link"]) byId(id).search = location.search;
 email.focus();

@@ -15,13 +15,21 @@ from server import tasks
 from server.domain.errors import Unavailable
 
 MEMORY_MAX = 100_000
-"""Values the process keeps. When full, the one touched longest ago is forgotten: its owner signs in again."""
+"""Values the process keeps. When full, the one touched longest ago is forgotten: a session's row is read again, and the
+bearer of a ticket asks for another."""
 
 WAITING_MAX = 50_000
 """Questions that wait for Redis on one replica: more than it can hold sockets."""
 
 _TOGETHER_MAX = 500
 _PREFIX = "dropcast:"
+
+# a script, because a counter whose second half is lost would never end
+_COUNT = """
+local n = redis.call('INCR', KEYS[1])
+if n == 1 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
+return n
+"""
 
 _Question = tuple[tuple[str | int, ...], "asyncio.Future[Any]"]
 
@@ -36,17 +44,29 @@ class MemoryKeep:
 
     async def put(self, key: str, value: str, ttl_s: int) -> None:
         """Keeps a value for so long."""
-        self._values[key] = (self._now_s() + ttl_s, value)
-        self._values.move_to_end(key)
-        while len(self._values) > self._most:
-            self._values.popitem(last=False)
+        self._put_until(self._now_s() + ttl_s, key, value)
 
-    async def get(self, key: str, ttl_s: int) -> str | None:
-        """A value, kept for so long again."""
-        value = await self.take(key)
-        if value is not None:
+    async def add(self, key: str, value: str, ttl_s: int) -> None:
+        """Keeps a value for so long, unless there is one."""
+        if await self.peek(key) is None:
             await self.put(key, value, ttl_s)
+
+    async def peek(self, key: str) -> str | None:
+        """A value, which stays and expires as it would have."""
+        until, value = self._values.get(key, (0.0, None))
+        if until <= self._now_s():
+            return None
+        self._values.move_to_end(key)
         return value
+
+    async def count(self, key: str, ttl_s: int) -> int:
+        """Counts up by one, from the first time on for so long."""
+        until, value = self._values.get(key, (0.0, "0"))
+        if until <= self._now_s():
+            until, value = self._now_s() + ttl_s, "0"
+        count = int(value) + 1
+        self._put_until(until, key, str(count))
+        return count
 
     async def take(self, key: str) -> str | None:
         """A value, given out once."""
@@ -56,6 +76,12 @@ class MemoryKeep:
     async def drop(self, key: str) -> None:
         """Forgets a value."""
         self._values.pop(key, None)
+
+    def _put_until(self, until_s: float, key: str, value: str) -> None:
+        self._values[key] = (until_s, value)
+        self._values.move_to_end(key)
+        while len(self._values) > self._most:
+            self._values.popitem(last=False)
 
 
 class RedisKeep:
@@ -74,9 +100,17 @@ class RedisKeep:
         """Keeps a value for so long. Raises `Unavailable`."""
         await self._ask("SET", _PREFIX + key, value, "EX", ttl_s)
 
-    async def get(self, key: str, ttl_s: int) -> str | None:
-        """A value, kept for so long again. Raises `Unavailable`."""
-        return _text(await self._ask("GETEX", _PREFIX + key, "EX", ttl_s))
+    async def add(self, key: str, value: str, ttl_s: int) -> None:
+        """Keeps a value for so long, unless there is one. Raises `Unavailable`."""
+        await self._ask("SET", _PREFIX + key, value, "EX", ttl_s, "NX")
+
+    async def peek(self, key: str) -> str | None:
+        """A value, which stays and expires as it would have. Raises `Unavailable`."""
+        return _text(await self._ask("GET", _PREFIX + key))
+
+    async def count(self, key: str, ttl_s: int) -> int:
+        """Counts up by one, from the first time on for so long. Raises `Unavailable`."""
+        return int(await self._ask("EVAL", _COUNT, 1, _PREFIX + key, ttl_s))
 
     async def take(self, key: str) -> str | None:
         """A value, given out once. Cancelled, it may be gone all the same. Raises `Unavailable`."""

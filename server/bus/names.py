@@ -9,3 +9,7 @@ HEARTBEAT = "dropcast:heartbeat"
 def stream_channel(slug: str) -> str:
     """The channel of a stream's news."""
     return f"dropcast:{{{slug}}}:news"
+
+
+REVOKED = "!revoked"
+"""In the place of a slug, and never one: the news of what no longer holds, for the sockets of every replica."""

@@ -51,12 +51,19 @@ class DropcastError(Exception):
 
 
 class Refused(DropcastError):
-    """A person asked for something that is not to be had; `detail` is a sentence for them."""
+    """A person asked for something that is not to be had; `detail` is a sentence for them.
 
-    def __init__(self, reason: Reason, detail: str) -> None:
+    `field` names the part of what they sent that is wrong; `retry_after_s` is when asking again makes sense.
+    """
+
+    def __init__(
+        self, reason: Reason, detail: str, *, field: str | None = None, retry_after_s: int | None = None
+    ) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+        self.field = field
+        self.retry_after_s = retry_after_s
 
 
 class ProtocolViolation(DropcastError):

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from server.domain.drop import Drop, StockLine
 from server.domain.order import Receipt
+from server.domain.session import Caller, Revoked
 from server.domain.stream import StreamState
 from server.domain.user import User
 from server.protocol.frames import PlaceOrder
@@ -79,6 +80,17 @@ class Till(Protocol):
 class Tickets(Protocol):
     """One-time tickets for clients that cannot send the cookie."""
 
-    async def redeem(self, ticket: str, stream: str) -> User | None:
+    async def redeem(self, ticket: str, stream: str) -> Caller | None:
         """Who a ticket for this stream stands for; None when it is used, expired, or for another stream."""
+        ...
+
+
+class Revocations(Protocol):
+    """What was revoked, as the database has it."""
+
+    async def revoked_since(self, since_ms: int | None) -> tuple[int, Revoked]:
+        """What was revoked since a look, or lately when there was none; and the time to give at the next look.
+
+        May say the same again. Raises `Unavailable`.
+        """
         ...

@@ -9,7 +9,8 @@ from server import metrics
 from server.domain.errors import ProtocolViolation, Unavailable
 from server.domain.events import Position
 from server.domain.ids import new_id
-from server.domain.user import User
+from server.domain.session import Caller
+from server.live.bouncer import Bouncer
 from server.live.ports import Disconnected, Tickets, Till, Wire
 from server.live.relay import Relay
 from server.live.socket import LiveSocket, LiveWSProtocol
@@ -24,18 +25,19 @@ log = logging.getLogger(__name__)
 class Reception:
     """Receives viewers. A socket costs a task only until its welcome."""
 
-    def __init__(self, relay: Relay, till: Till, tickets: Tickets) -> None:
+    def __init__(self, relay: Relay, bouncer: Bouncer, till: Till, tickets: Tickets) -> None:
         self._relay = relay
+        self._bouncer = bouncer
         self._till = till
         self._tickets = tickets
 
-    async def receive(self, wire: Wire, protocol: LiveWSProtocol, slug: str, user: User | None, guest: str) -> None:
+    async def receive(self, wire: Wire, protocol: LiveWSProtocol, slug: str, caller: Caller | None, guest: str) -> None:
         """Leads one accepted socket to its welcome, or closes it. Cancelling it closes the socket.
 
-        `user` is who the cookie stands for; None is a guest, who is counted as the person `guest`.
+        `caller` is who the cookie stands for; None is a guest, who is counted as the person `guest`.
         """
         try:
-            await self._receive(wire, protocol, slug, user, guest)
+            await self._receive(wire, protocol, slug, caller, guest)
         except Disconnected:
             return
         except ProtocolViolation as violation:
@@ -47,7 +49,9 @@ class Reception:
             log.exception("a socket failed", extra={"stream": slug})
             await _part(wire, CloseCode.TOO_BUSY)
 
-    async def _receive(self, wire: Wire, protocol: LiveWSProtocol, slug: str, user: User | None, guest: str) -> None:
+    async def _receive(
+        self, wire: Wire, protocol: LiveWSProtocol, slug: str, caller: Caller | None, guest: str
+    ) -> None:
         stream = await self._relay.hold(slug)
         if stream is None:
             await _part(wire, CloseCode.UNKNOWN_STREAM)
@@ -62,11 +66,15 @@ class Reception:
                 await _part(wire, CloseCode.NO_HELLO)
                 return
             assert isinstance(hello, frames.Hello)
-            viewer = await self._who(hello, slug, user)
+            caller = await self._who(hello, slug, caller)
+            viewer, came_by = (caller.user, caller.session) if caller else (None, None)
             position = await self._position(stream, hello)
             person = viewer.id if viewer else guest
-            live = LiveSocket(stream, viewer, person, session, self._till, gone=lambda: self._gone(stream))
-            # no await from here to the end: nothing falls between the welcome and the first fan-out
+            live = LiveSocket(stream, viewer, person, session, self._till, lambda: self._gone(stream), came_by)
+            # no await from here to the end: nothing falls between the welcome and the first fan-out,
+            # and no revocation between the bouncer's look and the room
+            if (objection := self._bouncer.objection(live)) is not None:
+                raise objection
             said = protocol.hand_over(live)
             handed_over = True
             metrics.VIEWERS.inc()
@@ -80,17 +88,18 @@ class Reception:
         metrics.VIEWERS.dec()
         self._relay.release(stream)
 
-    async def _who(self, hello: frames.Hello, slug: str, user: User | None) -> User | None:
+    async def _who(self, hello: frames.Hello, slug: str, caller: Caller | None) -> Caller | None:
         if hello.ticket is None:
-            return user
-        viewer = await self._tickets.redeem(hello.ticket, slug)
-        if viewer is None:
+            return caller
+        bearer = await self._tickets.redeem(hello.ticket, slug)
+        if bearer is None:
             raise ProtocolViolation(
-                "hello.ticket was used, has expired, or is for another stream: ask POST /api/ticket for a new one",
+                "hello.ticket was used, has expired or been revoked, or is for another stream:"
+                " ask POST /api/ticket for a new one",
                 code=CloseCode.NOT_ALLOWED,
                 reason="not_allowed",
             )
-        return viewer
+        return bearer
 
     @staticmethod
     async def _position(stream: LiveStream, hello: frames.Hello) -> Position | None:

@@ -218,7 +218,8 @@ class LiveSocket(asyncio.Protocol):
     """A viewer after hello: what it costs is this object, uvloop's transport and the kernel's socket.
 
     `write` and `close` never wait and never raise. A parser exists only while bytes are being read, or while a frame or
-    a message is cut in half. `gone` is called once, when the connection has ended.
+    a message is cut in half. `gone` is called once, when the connection has ended. `came_by` is the id of the viewer's
+    session.
     """
 
     __slots__ = (
@@ -237,6 +238,7 @@ class LiveSocket(asyncio.Protocol):
         "joined_at_s",
         "person",
         "place",
+        "session",
         "skip",
         "viewer",
         "write_bytes",
@@ -254,9 +256,11 @@ class LiveSocket(asyncio.Protocol):
         session: ClientSession,
         till: Till,
         gone: Callable[[], None],
+        came_by: str | None = None,
     ) -> None:
         self.viewer = viewer
         self.person = person
+        self.session = came_by
         self.place = -1
         self.skip = 0
         self.joined_at_s = time.monotonic()

@@ -107,9 +107,27 @@ users = _table(
     Column("role", _STATUS, nullable=False),
     Column("password_hash", _ascii(255)),
     Column("created_at", Ms, nullable=False),
+    Column("disabled_at", Ms),
+    Column("changed_at", Ms),
     PrimaryKeyConstraint("id"),
     UniqueConstraint("email", name="users_email"),
+    Index("users_changed", "changed_at"),
     CheckConstraint("role IN ('viewer', 'host', 'admin')", name="users_role_known"),
+)
+
+sessions = _table(
+    "sessions",
+    Column("id", _ID, nullable=False),
+    Column("user_id", _ID, nullable=False),
+    Column("device", String(64), nullable=False),
+    Column("created_at", Ms, nullable=False),
+    Column("seen_at", Ms, nullable=False),
+    Column("ends_at", Ms, nullable=False),
+    Column("revoked_at", Ms),
+    PrimaryKeyConstraint("id"),
+    Index("sessions_user", "user_id"),
+    Index("sessions_revoked", "revoked_at"),
+    ForeignKeyConstraint(["user_id"], ["users.id"], name="sessions_user_known"),
 )
 
 products = _table(
@@ -256,4 +274,19 @@ audit = _table(
     PrimaryKeyConstraint("id"),
     UniqueConstraint("actor_id", "ref", name="audit_actor_ref"),
     Index("audit_subject", "subject_id", "id"),
+)
+
+mails = _table(
+    "mails",
+    Column("id", _ID, nullable=False),
+    Column("purpose", _STATUS, nullable=False),
+    Column("address", _EMAIL, nullable=False),
+    Column("nonce", _ascii(64), nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("due_at", Ms, nullable=False),
+    Column("expires_at", Ms, nullable=False),
+    PrimaryKeyConstraint("id"),
+    Index("mails_due", "due_at", "id"),
+    Index("mails_address", "address"),
+    CheckConstraint("tries >= 0", name="mails_tries_count"),
 )

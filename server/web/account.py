@@ -8,14 +8,14 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from server.accounts.door import SESSION_TTL_S
 from server.domain.errors import Reason, Refused
 from server.domain.ids import is_id
 from server.domain.order import Order
+from server.domain.user import User
 from server.domain.views import is_slug
 from server.web.answers import Json, body
 from server.web.edge import Edge
-from server.web.security import SESSION_COOKIE
+from server.web.security import delete_session_cookie, session_cookie, set_session_cookie
 
 
 class SignIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,23 +40,15 @@ class AccountRoutes:
     async def login(self, request: Request) -> Response:
         """`POST /api/login`: a session, in a cookie."""
         asked = await body(request, SignIn)
-        cookie, user = await self._edge.door.sign_in(asked.email, asked.password)
-        answer = Json({"user": user})
-        answer.set_cookie(
-            SESSION_COOKIE,
-            cookie,
-            max_age=SESSION_TTL_S,
-            httponly=True,
-            samesite="lax",
-            secure=request.url.scheme == "https",
-        )
-        return answer
+        device = request.headers.get("user-agent", "")
+        cookie, user = await self._edge.door.sign_in(asked.email, asked.password, device)
+        return with_session(request, cookie, user)
 
     async def logout(self, request: Request) -> Response:
         """`POST /api/logout`: ends the session; harmless without one."""
-        await self._edge.door.sign_out(request.cookies.get(SESSION_COOKIE))
+        await self._edge.door.sign_out(session_cookie(request))
         answer = Json({})
-        answer.delete_cookie(SESSION_COOKIE, httponly=True, samesite="lax")
+        delete_session_cookie(answer, request)
         return answer
 
     async def me(self, request: Request) -> Response:
@@ -65,17 +57,24 @@ class AccountRoutes:
 
     async def ticket(self, request: Request) -> Response:
         """`POST /api/ticket`: one use, 30 s, one stream."""
-        user = await self._edge.require(request)
+        caller = await self._edge.require_caller(request)
         asked = await body(request, AskTicket)
         if not is_slug(asked.stream):
             raise Refused(Reason.NOT_FOUND, "there is no such stream")
-        return Json({"ticket": await self._edge.door.ticket(user, asked.stream)})
+        return Json({"ticket": await self._edge.door.ticket(caller, asked.stream)})
 
     async def orders(self, request: Request) -> Response:
         """`GET /api/orders?cursor=`: newest first, paged."""
         user = await self._edge.require(request)
         found, following = await self._edge.orders.of_viewer(user.id, after=cursor(request))
         return Json({"orders": [_shown(order, slug) for order, slug in found], "next": following})
+
+
+def with_session(request: Request, cookie: str, user: User) -> Json:
+    """The answer to whoever has just signed in, one way or another."""
+    answer = Json({"user": user})
+    set_session_cookie(answer, request, cookie)
+    return answer
 
 
 def cursor(request: Request) -> str | None:

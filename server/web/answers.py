@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any, TypeVar
 
 import msgspec
@@ -33,6 +34,7 @@ STATUS = {
 }
 _BY_STATUS = {404: Reason.NOT_FOUND, 405: Reason.BAD_REQUEST, 413: Reason.TOO_LARGE}
 _RETRY_AFTER_S = 1
+_FIELD = re.compile(r"`(?:\$\.)?([a-z_]+)[^`]*`$")  # how msgspec ends a message about a field
 _encoder = msgspec.json.Encoder()
 
 
@@ -50,7 +52,9 @@ async def body(request: Request, shape: type[T]) -> T:
     try:
         return msgspec.json.decode(await request.body() or b"{}", type=shape)
     except msgspec.ValidationError as error:
-        raise Refused(Reason.BAD_REQUEST, str(error).replace("`", "").replace("$.", "")) from None
+        named = _FIELD.search(str(error))
+        detail = str(error).replace("`", "").replace("$.", "")
+        raise Refused(Reason.BAD_REQUEST, detail, field=named and named.group(1)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Refused(Reason.BAD_REQUEST, f"the body is not one JSON object: {error}") from None
 
@@ -58,8 +62,9 @@ async def body(request: Request, shape: type[T]) -> T:
 def refusal(error: Refused) -> Json:
     """A refusal in the contract's shape."""
     status = STATUS.get(error.reason, 400)
-    headers = {"Retry-After": str(_RETRY_AFTER_S)} if status in (429, 503) else None
-    return Json({"error": {"reason": error.reason, "detail": error.detail}}, status, headers)
+    headers = {"Retry-After": str(error.retry_after_s or _RETRY_AFTER_S)} if status in (429, 503) else None
+    said = {"reason": error.reason, "detail": error.detail}
+    return Json({"error": {**said, "field": error.field} if error.field else said}, status, headers)
 
 
 async def on_refused(_request: Request, error: Exception) -> Response:

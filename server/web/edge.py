@@ -10,16 +10,19 @@ from typing import Protocol
 from starlette.requests import HTTPConnection
 
 from server.accounts.door import Door
+from server.accounts.profile import Profile
+from server.accounts.registration import Registration
 from server.catalog.search import Search
 from server.domain.errors import Reason, Refused
 from server.domain.order import Order
+from server.domain.session import Caller
 from server.domain.stream import StreamState
 from server.domain.user import Role, User
 from server.domain.views import Stream
 from server.live.reception import Reception
 from server.live.relay import Relay
 from server.sale.desk import Desk
-from server.web.security import SESSION_COOKIE
+from server.web.security import session_cookie
 
 
 class OrderHistory(Protocol):
@@ -55,6 +58,8 @@ class Edge:
     """The parts the routes talk to."""
 
     door: Door
+    registration: Registration
+    profile: Profile
     desk: Desk
     relay: Relay
     reception: Reception
@@ -67,15 +72,24 @@ class Edge:
     epoch: str
     client_dir: Path
 
+    async def caller(self, connection: HTTPConnection) -> Caller | None:
+        """Who calls, and by which session. Raises `Unavailable`."""
+        return await self.door.caller_of(session_cookie(connection))
+
     async def user(self, connection: HTTPConnection) -> User | None:
         """Who a request's cookie stands for. Raises `Unavailable`."""
-        return await self.door.user_of(connection.cookies.get(SESSION_COOKIE))
+        caller = await self.caller(connection)
+        return caller.user if caller else None
+
+    async def require_caller(self, connection: HTTPConnection, role: Role = Role.VIEWER) -> Caller:
+        """Who calls, who must have at least `role`. Raises `Refused`."""
+        caller = await self.caller(connection)
+        if caller is None:
+            raise Refused(Reason.LOGIN_REQUIRED, "sign in first: POST /api/login")
+        if not caller.user.role.includes(role):
+            raise Refused(Reason.FORBIDDEN, f"this needs the role {role}; you are signed in as {caller.user.role}")
+        return caller
 
     async def require(self, connection: HTTPConnection, role: Role = Role.VIEWER) -> User:
         """The signed-in user, who must have at least `role`. Raises `Refused`."""
-        user = await self.user(connection)
-        if user is None:
-            raise Refused(Reason.LOGIN_REQUIRED, "sign in first: POST /api/login")
-        if not user.role.includes(role):
-            raise Refused(Reason.FORBIDDEN, f"this needs the role {role}; you are signed in as {user.role}")
-        return user
+        return (await self.require_caller(connection, role)).user

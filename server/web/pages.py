@@ -36,6 +36,18 @@ class PageRoutes:
         """`/login`."""
         return self._page("viewer/login.html")
 
+    async def register(self, _request: Request) -> Response:
+        """`/register`: address, then code."""
+        return self._page("viewer/register.html")
+
+    async def forgot(self, _request: Request) -> Response:
+        """`/forgot`: a new password by code."""
+        return self._page("viewer/forgot.html")
+
+    async def account(self, _request: Request) -> Response:
+        """`/account`: one's own name, password, address, sessions, and leaving."""
+        return self._page("viewer/account.html")
+
     async def orders(self, _request: Request) -> Response:
         """`/orders`."""
         return self._page("viewer/orders.html")

@@ -9,13 +9,17 @@ from server.web.edge import Edge
 from server.web.health import HealthRoutes
 from server.web.host import HostRoutes
 from server.web.pages import PageRoutes
+from server.web.profile import ProfileRoutes
+from server.web.registration import RegistrationRoutes
+from server.web.sessions import SessionRoutes
 from server.web.viewer import ViewerRoutes
 
 
 def routes(edge: Edge) -> list[BaseRoute]:
     """Every route of the surfaces this replica serves; the admin's is mounted by `app.py`."""
     account, health, host = AccountRoutes(edge), HealthRoutes(edge), HostRoutes(edge)
-    pages, viewer = PageRoutes(edge), ViewerRoutes(edge)
+    pages, profile, registration = PageRoutes(edge), ProfileRoutes(edge), RegistrationRoutes(edge)
+    sessions, viewer = SessionRoutes(edge), ViewerRoutes(edge)
     everywhere: list[BaseRoute] = [
         Route("/livez", health.livez),
         Route("/readyz", health.readyz),
@@ -24,12 +28,29 @@ def routes(edge: Edge) -> list[BaseRoute]:
         Route("/api/login", account.login, methods=["POST"]),
         Route("/api/logout", account.logout, methods=["POST"]),
         Route("/api/me", account.me),
+        Route("/api/sessions", sessions.listed),
+        Route("/api/sessions/end-others", sessions.end_others, methods=["POST"]),
+        Route("/api/sessions/end-all", sessions.end_all, methods=["POST"]),
+        Route("/api/sessions/{session}/end", sessions.end, methods=["POST"]),
+        Route("/forgot", pages.forgot),
+        Route("/api/forgot", registration.forgot, methods=["POST"]),
+        Route("/api/reset", registration.reset, methods=["POST"]),
+        Route("/account", pages.account),
+        Route("/api/account/password", profile.change_password, methods=["POST"]),
+        Route("/api/account/email", profile.ask_address, methods=["POST"]),
+        Route("/api/account/email/confirm", profile.confirm_address, methods=["POST"]),
+        Route("/api/account/name", profile.change_name, methods=["POST"]),
+        Route("/api/account/delete", profile.delete, methods=["POST"]),
         Mount("/static", pages.static),
     ]
     for_viewers: list[BaseRoute] = [
         Route("/", pages.index),
         Route("/s/{stream}", pages.stream),
         Route("/orders", pages.orders),
+        Route("/register", pages.register),
+        Route("/api/register", registration.register, methods=["POST"]),
+        Route("/api/resend", registration.resend, methods=["POST"]),
+        Route("/api/verify", registration.verify, methods=["POST"]),
         Route("/api/ticket", account.ticket, methods=["POST"]),
         Route("/api/orders", account.orders),
         Route("/api/streams", viewer.streams),

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.domain.errors import Reason, Refused
+from server.domain.session import SESSION_MAX_S
 from server.web.answers import refusal
 
 SESSION_COOKIE = "dropcast_session"
+SECURE_SESSION_COOKIE = "__Host-dropcast_session"
+"""Its name behind TLS: browsers take it only from this very host, over TLS, for all paths (RFC 6265bis, 4.1.3.2)."""
+
 GUEST_COOKIE = "dropcast_guest"
 """A random word for as long as the browser runs, so that a guest's reload is not another viewer. It grants nothing."""
 
@@ -72,6 +78,43 @@ class Guard:
             await _refuse(scope, receive, send, f"a body has at most {BODY_MAX_BYTES} bytes", Reason.TOO_LARGE)
         else:
             await self._app(scope, receive, _with_headers(scope, send))
+
+
+def session_cookie(connection: HTTPConnection) -> str | None:
+    """The value of a request's session cookie. Over TLS the `__Host-` one alone counts when there is one.
+
+    A plain cookie may have been set by a neighbour of our domain, or by somebody on the way before TLS; without TLS
+    the other name means nothing, for any client can send it.
+    """
+    if is_over_tls(connection) and SECURE_SESSION_COOKIE in connection.cookies:
+        return connection.cookies[SECURE_SESSION_COOKIE]
+    return connection.cookies.get(SESSION_COOKIE)
+
+
+def set_session_cookie(answer: Response, request: HTTPConnection, value: str) -> None:
+    """Gives the browser a session. The cookie stays as long as a session can; the server knows when it ends."""
+    secure = is_over_tls(request)
+    answer.set_cookie(
+        SECURE_SESSION_COOKIE if secure else SESSION_COOKIE,
+        value,
+        max_age=SESSION_MAX_S,
+        httponly=True,
+        samesite="lax",
+        secure=secure,
+    )
+
+
+def delete_session_cookie(answer: Response, request: HTTPConnection) -> None:
+    """Takes it back, under both names where both may be."""
+    secure = is_over_tls(request)
+    answer.delete_cookie(SESSION_COOKIE, httponly=True, samesite="lax", secure=secure)
+    if secure:
+        answer.delete_cookie(SECURE_SESSION_COOKIE, httponly=True, samesite="lax", secure=True)
+
+
+def is_over_tls(connection: HTTPConnection) -> bool:
+    """Whether the client speaks TLS, with us or with a proxy that `DROPCAST_TRUSTED_PROXIES` names."""
+    return connection.url.scheme in ("https", "wss")
 
 
 def cookie_counts(headers: Headers) -> bool:

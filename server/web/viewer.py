@@ -59,14 +59,14 @@ class ViewerRoutes:
             await websocket.send_denial_response(refusal(Refused(Reason.DRAINING, "this replica is leaving")))
             return
         try:
-            user = await self._edge.user(websocket) if cookie_counts(websocket.headers) else None
+            caller = await self._edge.caller(websocket) if cookie_counts(websocket.headers) else None
         except Unavailable:
             await websocket.send_denial_response(refusal(Refused(Reason.BUSY, "try again in a second")))
             return
         guest = websocket.cookies.get(GUEST_COOKIE, "")[:GUEST_MAX] if cookie_counts(websocket.headers) else ""
         await websocket.accept()
         await self._edge.reception.receive(
-            _Wire(websocket), handover_of(websocket.scope), websocket.path_params["stream"], user, guest or new_id()
+            _Wire(websocket), handover_of(websocket.scope), websocket.path_params["stream"], caller, guest or new_id()
         )
 
 

@@ -43,17 +43,38 @@ async def keep(request: pytest.FixtureRequest) -> AsyncIterator[Keep]:
 async def test_a_value_is_kept_looked_at_taken_once_and_dropped(keep: Keep) -> None:
     await keep.put("a", "限", 10)
     await keep.put("b", "2", 10)
-    assert await keep.get("a", 10) == "限"
+    assert await keep.peek("a") == "限"
     assert await keep.take("a") == "限"
     assert await keep.take("a") is None
-    assert await keep.get("a", 10) is None
+    assert await keep.peek("a") is None
     await keep.drop("b")
-    assert await keep.get("b", 10) is None
+    assert await keep.peek("b") is None
 
 
 async def test_of_many_who_take_at_once_one_gets_it(keep: Keep) -> None:
     await keep.put("ticket", "1", 10)
     assert sorted(map(str, await asyncio.gather(*(keep.take("ticket") for _ in range(20))))) == ["1"] + ["None"] * 19
+
+
+async def test_a_value_is_peeked_at_and_kept_no_longer_for_it(keep: Keep) -> None:
+    await keep.put("a", "1", 1)
+    async with asyncio.timeout(5):
+        while await keep.peek("a") == "1":  # noqa: ASYNC110  Redis' clock sends no event
+            await asyncio.sleep(0.05)
+    assert await keep.peek("a") is None
+
+
+async def test_of_many_who_count_at_once_each_gets_another_number(keep: Keep) -> None:
+    counts = await asyncio.gather(*(keep.count("tries", 10) for _ in range(50)))
+    assert sorted(counts) == list(range(1, 51))
+    assert await keep.count("others", 10) == 1
+
+
+async def test_a_count_starts_anew_so_long_after_its_first_time(keep: Keep) -> None:
+    assert await keep.count("tries", 1) == 1
+    async with asyncio.timeout(5):
+        while await keep.count("tries", 1) != 1:  # noqa: ASYNC110  Redis' clock sends no event
+            await asyncio.sleep(0.05)
 
 
 async def test_a_value_expires(keep: Keep) -> None:
@@ -64,13 +85,23 @@ async def test_a_value_expires(keep: Keep) -> None:
             await asyncio.sleep(1.05)
 
 
-async def test_redis_keeps_with_a_time_to_live_and_looking_renews_it(redis: RedisClient) -> None:
+async def test_a_value_is_added_only_where_there_is_none(keep: Keep) -> None:
+    await keep.add("a", "1", 10)
+    await keep.add("a", "2", 10)
+    assert await keep.peek("a") == "1"
+    await keep.put("a", "", 10)
+    await keep.add("a", "3", 10)
+    assert await keep.peek("a") == ""
+
+
+async def test_redis_keeps_with_a_time_to_live_and_looking_does_not_renew_it(redis: RedisClient) -> None:
     keep = RedisKeep(redis)
-    await keep.put("a", "1", 10)
-    await keep.put("b", "2", 10)
-    assert 9 <= await redis.ttl("dropcast:a") <= 10
-    assert await keep.get("a", 100) == "1"
-    assert 99 <= await redis.ttl("dropcast:a") <= 100
+    await keep.put("a", "1", 100)
+    await keep.add("b", "2", 10)
+    assert 9 <= await redis.ttl("dropcast:b") <= 10
+    await redis.expire("dropcast:a", 20)
+    assert await keep.peek("a") == "1"
+    assert 19 <= await redis.ttl("dropcast:a") <= 20
     assert await keep.take("b") == "2"
 
 
@@ -91,7 +122,7 @@ async def test_one_wrong_answer_is_its_askers_alone(redis: RedisClient) -> None:
     keep = RedisKeep(redis)
     await redis.lpush("dropcast:list", "x")
     await keep.put("a", "1", 10)
-    wrong, right = await asyncio.gather(keep.get("list", 10), keep.get("a", 10), return_exceptions=True)
+    wrong, right = await asyncio.gather(keep.peek("list"), keep.peek("a"), return_exceptions=True)
     assert (type(wrong), right) == (Unavailable, "1")
 
 
@@ -109,7 +140,9 @@ async def test_redis_gone_or_standing_still_is_unavailable_within_two_seconds(
     await keep.put("a", "1", 10)
     calls = [
         lambda: keep.put("a", "1", 1),
-        lambda: keep.get("a", 1),
+        lambda: keep.add("a", "1", 1),
+        lambda: keep.peek("a"),
+        lambda: keep.count("n", 1),
         lambda: keep.take("a"),
         lambda: keep.drop("a"),
     ]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,16 +18,20 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError
 from starlette.applications import Starlette
 from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
 
-from admin_ui import build_admin
+from admin_ui import build_admin, people
+from admin_ui.gate import Gate
 from server.domain.drop import DropPlan
 from server.domain.errors import Unavailable
 from server.domain.product import Product, Variant
+from server.domain.session import Revoked
 from server.domain.user import Role, User
 from server.store.catalog import Catalog
 from server.store.drops import Drops
 from server.store.engine import Database, open_database
 from server.store.schema import init_db
+from server.store.sessions import SessionRows
 from server.store.streams import Streams
 from server.store.tables import audit, products, users, variants
 from server.store.users import Users
@@ -52,11 +57,17 @@ class Shop:
         self.users = users_
         self.signed_in: User | None = users_[Role.ADMIN]
         self.app = Starlette()
-        build_admin(database, identify=self._identify, secret_key="one key for all replicas").mount_to(self.app)
+        self.revoked: list[tuple[Revoked, list[str]]] = []
+        build_admin(
+            database, identify=self._identify, secret_keys=["one key for all replicas"], revoke=self._revoke
+        ).mount_to(self.app)
         self.browser = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://shop.test")
 
     async def _identify(self, _request: Request) -> User | None:
         return self.signed_in
+
+    async def _revoke(self, revoked: Revoked, stale: Iterable[str]) -> None:
+        self.revoked.append((revoked, list(stale)))
 
     async def get(self, path: str) -> httpx.Response:
         return await self.browser.get(path)
@@ -396,6 +407,100 @@ async def test_roles_are_given_and_taken_but_an_admin_keeps_their_own(shop: Shop
     assert (await shop.send(f"/admin/user/edit?pk={admin.id}", {"name": "Me", "role": "admin"})).status_code == 303
 
 
+async def test_a_changed_role_is_made_known_after_the_commit_and_nothing_else_is(shop: Shop) -> None:
+    host, admin = shop.users[Role.HOST], shop.users[Role.ADMIN]
+    rows = SessionRows(shop.database)
+    for number in "ab":
+        await rows.open(number * 32, host.id, "")
+    edit = f"/admin/user/edit?pk={host.id}"
+    assert (await shop.send(edit, {"name": "Another", "role": "host"})).status_code == 303
+    assert (await shop.send(edit, {"name": "Ann", "role": "god"})).status_code == 422
+    assert shop.revoked == []
+    assert (await shop.send(edit, {"name": "Ann", "role": "viewer"})).status_code == 303
+    ((revoked, stale),) = shop.revoked
+    assert (revoked, sorted(stale)) == (Revoked(users={host.id: Role.VIEWER}), ["a" * 32, "b" * 32])
+    assert len(await rows.of_user(host.id)) == 2
+    assert (await rows.revoked_since(None))[1] == revoked
+
+    for _ in range(2):  # the second changes nothing, and is not told
+        assert (await shop.send(edit, {"name": "Ann", "role": "viewer", "disabled_at": "on"})).status_code == 303
+    assert shop.revoked[1:] == [(Revoked(frozenset({"a" * 32, "b" * 32}), {host.id: None}), ["a" * 32, "b" * 32])]
+    assert await rows.of_user(host.id) == []
+    assert [list(detail) for _, _, _, detail in await shop.trail()] == [["name"], ["name", "role"], ["disabled_at"]]
+    assert "Disabled" in (await shop.get(f"/admin/user/detail?pk={host.id}")).text
+
+    answer = await shop.send(f"/admin/user/edit?pk={admin.id}", {"name": "Me", "role": "admin", "disabled_at": "on"})
+    assert (answer.status_code, "You cannot disable yourself" in answer.text) == (422, True)
+    assert (await shop.send(edit, {"name": "Ann", "role": "viewer"})).status_code == 303
+    assert shop.revoked[2:] == [(Revoked(users={host.id: Role.VIEWER}), ["a" * 32, "b" * 32][:0])]
+    for number, filtered in (("is_null", True), ("is_not_null", False)):
+        found = await shop.get(f"/admin/user/list?filter=disabled_at__{number}")
+        assert (found.status_code, "host@shop.test" in found.text) == (200, filtered)
+
+
+async def _send_each_other_away(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Two admins disable each other, both past the gate before either begins; the answers."""
+    both_in, go_on = asyncio.Barrier(2), Gate._send_private
+
+    async def go_on_together(gate: Gate, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"].endswith("/user/edit"):
+            await both_in.wait()
+        await go_on(gate, scope, receive, send)
+
+    monkeypatch.setattr(Gate, "_send_private", go_on_together)
+    one = shop.users[Role.ADMIN]
+    two = await Users(shop.database).create(email="two@shop.test", name="Two", role=Role.ADMIN, password_hash=HASH)
+    other = Shop(shop.database, shop.users | {Role.ADMIN: two})
+    form = {"name": "Gone", "role": "admin", "disabled_at": "on"}
+    async with other.browser:
+        answers = await asyncio.gather(
+            shop.send(f"/admin/user/edit?pk={two.id}", form), other.send(f"/admin/user/edit?pk={one.id}", form)
+        )
+    return sorted(answer.status_code for answer in answers)
+
+
+async def _admins(shop: Shop) -> int:
+    return len(await shop.rows(select(users.c.id).where(users.c.role == Role.ADMIN, users.c.disabled_at.is_(None))))
+
+
+async def test_of_two_last_admins_who_send_each_other_away_one_stays(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await _send_each_other_away(shop, monkeypatch) == [303, 422]
+    assert await _admins(shop) == 1
+
+
+async def test_control_without_the_lock_nobody_stays(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    both_know = asyncio.Barrier(2)
+
+    async def look(connection: Any, user_id: str) -> bool:
+        able = select(users.c.id).where(users.c.role == Role.ADMIN, users.c.disabled_at.is_(None))
+        found = set((await connection.execute(able)).scalars())
+        await both_know.wait()
+        return bool(found - {user_id})
+
+    monkeypatch.setattr(people, "another_admin", look)
+    async with opened(database_url) as shop:
+        assert await _send_each_other_away(shop, monkeypatch) == [303, 303]
+        assert await _admins(shop) == 0
+        await shop.database.close()
+
+
+async def test_the_form_of_a_page_signed_by_an_older_key_is_taken(shop: Shop) -> None:
+    new, old = "n" * 32, "one key for all replicas"
+    page = await shop.get("/admin/product/create")
+    token = re.search(r'name="csrftoken" value="([^"]+)"', page.text)
+    assert token is not None
+    for keys, status in (([new, old], 303), ([new], 403)):
+        app = Starlette()
+        build_admin(shop.database, identify=shop._identify, secret_keys=keys, revoke=shop._revoke).mount_to(app)
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://shop.test") as replica:
+            replica.cookies.update(shop.browser.cookies)
+            sent = await replica.post("/admin/product/create", data=A_PRODUCT | {"csrftoken": token[1]})
+            assert sent.status_code == status
+
+
 async def test_orders_are_exported_with_names_times_and_no_formulas(shop: Shop) -> None:
     product, variant = await shop.product_with_variant(10)
     await shop.put_on_a_drop(product, variant, 4)
@@ -492,7 +597,7 @@ async def test_a_database_that_does_not_answer_is_a_page_that_says_so(shop: Shop
         raise Unavailable("it is away")
 
     app = Starlette()
-    build_admin(shop.database, identify=unwell, secret_key="k").mount_to(app)
+    build_admin(shop.database, identify=unwell, secret_keys=["k"], revoke=shop._revoke).mount_to(app)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop.test") as browser:
         answer = await browser.get("/admin/")
     assert answer.status_code == 503

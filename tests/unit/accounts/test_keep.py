@@ -34,14 +34,22 @@ async def test_a_value_is_kept_until_its_time_is_up(keep: MemoryKeep, clock: Clo
     assert await keep.take("a") is None
 
 
-async def test_looking_keeps_it_on(keep: MemoryKeep, clock: Clock) -> None:
+async def test_looking_does_not_keep_it_on(keep: MemoryKeep, clock: Clock) -> None:
     await keep.put("a", "1", 10)
-    for _ in range(5):
-        clock.s += 9
-        assert await keep.get("a", 10) == "1"
+    clock.s += 9
+    assert await keep.peek("a") == "1"
+    clock.s += 1
+    assert await keep.peek("a") is None
+    assert await keep.peek("never") is None
+
+
+async def test_a_value_is_added_where_there_is_none_or_its_time_is_up(keep: MemoryKeep, clock: Clock) -> None:
+    await keep.add("a", "1", 10)
+    await keep.add("a", "2", 10)
+    assert await keep.peek("a") == "1"
     clock.s += 10
-    assert await keep.get("a", 10) is None
-    assert await keep.get("never", 10) is None
+    await keep.add("a", "3", 10)
+    assert await keep.peek("a") == "3"
 
 
 async def test_a_value_is_given_out_once(keep: MemoryKeep) -> None:
@@ -53,17 +61,17 @@ async def test_a_value_is_given_out_once(keep: MemoryKeep) -> None:
 async def test_a_later_value_replaces_an_earlier_one_and_a_dropped_one_is_gone(keep: MemoryKeep) -> None:
     await keep.put("a", "1", 10)
     await keep.put("a", "2", 10)
-    assert await keep.get("a", 10) == "2"
+    assert await keep.peek("a") == "2"
     await keep.drop("a")
     await keep.drop("a")
-    assert await keep.get("a", 10) is None
+    assert await keep.peek("a") is None
 
 
 async def test_when_full_the_value_touched_longest_ago_is_forgotten(keep: MemoryKeep) -> None:
     for key in "abc":
         await keep.put(key, key, 10)
-    await keep.get("a", 10)
+    await keep.peek("a")
     await keep.put("d", "d", 10)
-    assert [await keep.get(key, 10) for key in "abcd"] == ["a", None, "c", "d"]
+    assert [await keep.peek(key) for key in "abcd"] == ["a", None, "c", "d"]
     assert len(keep._values) == 3
     assert MemoryKeep()._most == MEMORY_MAX

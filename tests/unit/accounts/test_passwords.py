@@ -80,3 +80,43 @@ async def test_who_stops_waiting_leaves_room_for_others(passwords: Passwords, mo
     await asyncio.gather(*waiting, return_exceptions=True)
     go_on.set()
     assert await passwords.check("hash", RIGHT)
+
+
+# New ones
+
+
+@pytest.mark.parametrize(
+    ("password", "do"),
+    [
+        ("", "at least 10"),
+        ("x7Kp2mQz9", "at least 10"),
+        ("x7Kp2mQz9w" * 21, "at most 200"),
+        ("password123", "words"),
+        ("Password123!", "words"),
+        ("qwertyuiop", "words"),
+        ("1234567890", "words"),
+        ("iloveyou123", "words"),
+        ("a" * 200, "words"),
+        ("ann@example.com", "words"),
+        ("Ann-Katrin Lee", "words"),
+    ],
+)
+async def test_a_new_password_that_is_soon_guessed_is_refused_with_what_to_do(
+    passwords: Passwords, password: str, do: str
+) -> None:
+    with pytest.raises(Refused, match=do) as refused:
+        await passwords.judge(password, ("ann@example.com", "Ann-Katrin Lee"), field="new")
+    assert (refused.value.reason, refused.value.field) == (Reason.BAD_REQUEST, "new")
+
+
+@pytest.mark.parametrize(
+    "password", ["x7Kp2mQz9w", "correct horse", "warm apple tractor", "мой дядя самых честных", "x7 " * 66]
+)
+async def test_a_new_password_that_is_not_soon_guessed_is_taken(passwords: Passwords, password: str) -> None:
+    await passwords.judge(password, ("ann@example.com", "Ann"))
+
+
+async def test_one_persons_hints_are_nobody_elses(passwords: Passwords) -> None:
+    with pytest.raises(Refused):
+        await passwords.judge("tractor-moonlight", ("tractor-moonlight@example.com",))
+    await passwords.judge("tractor-moonlight", ("ann@example.com",))
