@@ -36,6 +36,7 @@ MAILS_SENT = Counter("dropcast_mails_sent_total", "Mails handed over", ["purpose
 MAILS_FAILED = Counter(
     "dropcast_mails_failed_total", "Times a mail was not taken: again (to be tried again), refused, expired", ["end"]
 )
+LIMITED = Counter("dropcast_limited_total", "Refusals because somebody came too often or with too much", ["rule"])
 TASKS_DIED = Counter("dropcast_tasks_died_total", "Background tasks that ended by themselves", ["owner"])
 BUGS = Counter("dropcast_bugs_total", "Unexpected errors answered with internal", ["where"])
 
