@@ -46,7 +46,7 @@ RULES = {
     # signing in, see docs/decisions/0010-who-may-try-to-sign-in.md
     "signin.network": Rule("30/second; 900/minute", "too many people sign in from your network"),
     "signin.wrong": Rule("60/minute; 600/hour", "too many wrong passwords came from your network"),
-    "signin.known": Rule("10/second; 300/minute", "you sign in too often"),
+    "signin.known": Rule("30/second; 300/minute", "you sign in too often"),
     "signin.pair": Rule("10/15 minute", "too many wrong passwords"),
     "signin.account": Rule("100/hour", "somebody tries passwords of this account; a new one by mail gets you in"),
 }

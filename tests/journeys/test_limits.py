@@ -104,7 +104,7 @@ async def test_a_network_has_so_many_sockets_and_a_place_is_free_when_somebody_l
 ) -> None:
     replica, stream = small
     url = replica.ws_url(stream)
-    guests = [await LiveClient.join(url) for _ in range(80)]
+    guests = [await LiveClient.join(url) for _ in range(80)]  # half of the sockets
     with pytest.raises(InvalidStatus) as refused:
         await LiveClient.join(url)
     response = refused.value.response
@@ -124,7 +124,7 @@ async def test_a_network_has_so_many_sockets_and_a_place_is_free_when_somebody_l
         await guests.pop().close()
         await asyncio.wait_for(_until(replica, "dropcast_sockets", 79 + SOCKETS_PER_USER), 5)
         with pytest.raises(ClosedError) as closed:  # by ticket: who it is, is known after the upgrade only
-            await LiveClient.join(url, await api.ticket(stream))
+            await _admitted(url, await api.ticket(stream))
         assert closed.value.code == 1013
         assert closed.value.fault is not None
         assert closed.value.fault.reason == "rate_limited"
@@ -141,15 +141,14 @@ async def test_who_comes_and_goes_too_often_is_told_when_to_come_back(small: tup
     replica, stream = small
     for _ in range(80):
         await (await LiveClient.connect(replica.ws_url(stream))).close()
-    waits = []
+    refusals = []
     for _ in range(5):
         try:
             await (await LiveClient.connect(replica.ws_url(stream))).close()
         except InvalidStatus as refused:
-            assert refused.response.status_code == 429
-            waits.append(int(refused.response.headers["Retry-After"]))
-    assert waits
-    assert set(waits) <= {1, 2}
+            refusals.append((refused.response.status_code, refused.response.headers["Retry-After"]))
+    assert refusals
+    assert set(refusals) <= {(429, "1"), (429, "2")}
 
 
 async def test_orders_that_come_too_fast_are_told_so_and_who_goes_on_is_closed_and_nobody_else(shop: Shop) -> None:
@@ -193,6 +192,8 @@ async def test_switched_off_only_the_threads_that_hash_refuse(
         answers = Counter(told(end) for end in crowd)
         assert set(answers) == {(200, ""), (429, "rate_limited")}
         assert all(end.headers["retry-after"] == "1" for end in crowd if end.status_code == 429)
+        metrics = (await host.http.get("/metrics")).text
+        assert set(re.findall(r'^dropcast_limited_total{rule="([^"]+)"} [1-9]', metrics, re.MULTILINE)) == {"passwords"}
     for guest in guests:
         await guest.close()
 
@@ -201,3 +202,12 @@ async def _until(replica: Replica, metric: str, value: int) -> None:
     async with httpx.AsyncClient(trust_env=False) as http:
         while f"\n{metric} {float(value)}\n" not in (await http.get(f"{replica.url}/metrics")).text:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
+
+
+async def _admitted(url: str, ticket: str) -> LiveClient:
+    """Joins as soon as the network's pace of upgrades, which the guests have used up, lets it."""
+    while True:
+        try:
+            return await LiveClient.join(url, ticket)
+        except InvalidStatus as refused:
+            await asyncio.sleep(int(refused.response.headers["Retry-After"]))
