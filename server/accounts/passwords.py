@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +27,8 @@ GUESSES_MIN = 1_000_000
 WAITING_MAX = 32
 """Hashes under way or waiting (each about 40 ms on one core). When full, a further sign-in is told to come back."""
 
+_NICE = 10  # the kernel gives a thread a tenth of what it gives the loop, when both want the same core
+
 _FULL_FOR_S = 1  # in which two threads work off all who wait
 
 _JUDGED_MAX = 32
@@ -37,7 +41,7 @@ class Passwords:
     def __init__(self, *, workers: int = 2, waiting_max: int = WAITING_MAX) -> None:
         # OWASP's password storage cheat sheet: argon2id with 19 MiB, t=2, p=1
         self._hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
-        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="argon2")
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="argon2", initializer=_step_back)
         self._judging = threading.Lock()  # zxcvbn keeps the hints of a call in a module's variable
         self._waiting_max = waiting_max
         self._waiting = 0
@@ -114,3 +118,9 @@ class Passwords:
 
     async def _on_thread(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+
+
+def _step_back() -> None:
+    """The threads give way to the event loop, where receipts are written: on Linux each thread has its own niceness."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)

@@ -32,7 +32,7 @@ def times(gaps_ms: list[int]) -> list[float]:
 
 
 @given(PACES, GAPS_MS)
-@example(Pace(64.0, 128), [0] * 600)
+@example(Pace(64.0, 128), [0] * 300)
 def test_in_any_stretch_of_time_no_more_than_the_burst_and_the_rate(pace: Pace, gaps_ms: list[int]) -> None:
     taken = taken_at(pace, times(gaps_ms))
     for first, began_s in enumerate(taken):
