@@ -7,7 +7,7 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 from limits import RateLimitItem, parse_many
@@ -153,6 +153,7 @@ def limits_in_redis(redis: Redis) -> Storage:
     return RedisStorage("async+redis://", implementation="redispy", key_prefix="dropcast:limits", connection_pool=pool)  # type: ignore[arg-type]
 
 
+@lru_cache(maxsize=4096)
 def network_of(host: str) -> str:
     """The network an address is counted in.
 
