@@ -24,11 +24,17 @@ from loadtest.person import Person
 from loadtest.premises import HOST, Premises
 from loadtest.report import say
 
-SCENARIOS = {"fan_out": 1, "flash_sale": 1, "mixed": 2, "reconnect_storm": 2, "rolling_drain": 2}
+SCENARIOS = {"fan_out": 1, "flash_sale": 1, "mixed": 2, "reconnect_storm": 2, "rolling_drain": 2, "signing_in": 1}
 """How many replicas each needs; `flash_sale` takes more with `--replicas`."""
 
-SELLS = frozenset({"flash_sale", "mixed"})
+SELLS = frozenset({"flash_sale", "mixed", "signing_in"})
 """Those whose orders are checked against MariaDB, and by `dropcast verify` at the end."""
+
+VIEWERS = {"signing_in": 50}
+"""How many there are where nobody says, and it is not 1,000."""
+
+SHOPPERS = tuple(f"shopper-{number}@example.com" for number in range(4))
+"""Who has a password, in `signing_in`."""
 
 _TICKETS_EACH = {"flash_sale": 2, "mixed": 4}  # one to come with, the others to come back with
 _TICKETS_LAST_S = 3_600
@@ -51,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         keep_up=options.scenario == "rolling_drain",
         drain_s=options.drain_s,
         binlog=options.binlog,
+        rate_limits="on" if options.scenario == "signing_in" else "off",
     )
     try:
         with shop:
@@ -66,6 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run_at(shop: Premises, options: argparse.Namespace, rest: Sequence[str] = (), core: int | None = None) -> int:
     """The scenario at this shop; its exit status. Raises `CannotGoOn` when `dropcast verify` is not content then."""
+    options.viewers = options.viewers or VIEWERS.get(options.scenario, 1_000)
     status = _run([*_words(options, shop), *rest], shop, core)
     if options.scenario in SELLS and status == 0:
         shop.dropcast("verify")
@@ -77,7 +85,7 @@ def parser() -> argparse.ArgumentParser:
     """Its own options; all others are the scenario's."""
     made = argparse.ArgumentParser(prog="python -m loadtest.local", description=__doc__)
     made.add_argument("scenario", choices=SCENARIOS, help="its own options may follow")
-    made.add_argument("--viewers", type=int, default=1_000)
+    made.add_argument("--viewers", type=int, help="default: 1000; signing_in: 50 buyers")
     made.add_argument("--buyers", type=int, default=0, help="fan_out only")
     made.add_argument("--guests", action="store_true", help="viewers without tickets")
     made.add_argument("--mariadb", action="store_true", help="instead of SQLite, for one replica as well")
@@ -108,6 +116,11 @@ def _words(options: argparse.Namespace, shop: Premises) -> list[str]:
             if options.straight:
                 words += ["--straight-at", *(url for _, url in shop.replicas)]
             words += ["--tickets-each", str(each)]
+            needed = options.viewers
+        case "signing_in":
+            words += ["--pid", str(pids[0])]
+            for email in SHOPPERS:
+                shop.create_user(email, "viewer")
             needed = options.viewers
         case "reconnect_storm":
             words += ["--victim", str(pids[0])]
@@ -142,7 +155,14 @@ def _run(words: Sequence[str], shop: Premises, core: int | None) -> int:
             os.sched_setaffinity(scenario.pid, {core})
         assert scenario.stdin is not None
         scenario.stdin.write(
-            json.dumps({"host": {"email": HOST, "password": shop.password}, "database": shop.database_url}) + "\n"
+            json.dumps(
+                {
+                    "host": {"email": HOST, "password": shop.password},
+                    "shoppers": [{"email": email, "password": shop.password} for email in SHOPPERS],
+                    "database": shop.database_url,
+                }
+            )
+            + "\n"
         )
         scenario.stdin.flush()
         return scenario.wait()

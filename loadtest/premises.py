@@ -119,6 +119,7 @@ class Premises:
         keep_up: bool,
         drain_s: float,
         binlog: bool = False,
+        rate_limits: str = "off",
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="dc-load-", dir="/tmp"))
         self.redis_url = ""
@@ -134,6 +135,7 @@ class Premises:
         self._keep_up = keep_up
         self._drain_s = drain_s
         self._binlog = binlog
+        self._rate_limits = rate_limits
         self._programs: list[Program] = []
         self._settings: dict[str, str] = {}
 
@@ -166,6 +168,10 @@ class Premises:
             raise CannotGoOn(f"dropcast {words[0]}: {said.strip()[-1000:]}")
         return done.stdout
 
+    def create_user(self, email: str, role: str) -> None:
+        """A user with the password of the host."""
+        self.dropcast("create-user", "--email", email, "--role", role, "--password-stdin", said=self.password)
+
     def _open(self) -> None:
         self.redis_url = self._redis()
         many = self._count > 1
@@ -174,13 +180,13 @@ class Premises:
             "DROPCAST_DATABASE_URL": database,
             "DROPCAST_BUS_URL": self.redis_url,
             "DROPCAST_SECRET_KEYS": secrets.token_urlsafe(32),
-            "DROPCAST_RATE_LIMITS": "off",
+            "DROPCAST_RATE_LIMITS": self._rate_limits,
             "DROPCAST_DRAIN_WITHIN_S": str(self._drain_s),
             "DROPCAST_LOG_LEVEL": "warning",
         }
         self.dropcast("init-db")
         self.dropcast("seed-demo")
-        self.dropcast("create-user", "--email", HOST, "--role", "host", "--password-stdin", said=self.password)
+        self.create_user(HOST, "host")
         for number in range(self._count):
             port = free_port()
             words = [sys.executable, "-m", "server", "serve"]

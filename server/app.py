@@ -28,6 +28,7 @@ from server.accounts.keep import MemoryKeep, RedisKeep
 from server.accounts.limits import Limiter, limits_in_memory, limits_in_redis
 from server.accounts.mail import Letters
 from server.accounts.passwords import Passwords
+from server.accounts.porter import Porter
 from server.accounts.ports import Carrier
 from server.accounts.post import Post
 from server.accounts.profile import Profile
@@ -48,6 +49,7 @@ from server.live.drain import Drain
 from server.live.hub import Hub
 from server.live.reception import Reception
 from server.live.relay import Relay
+from server.live.turnstile import Turnstile
 from server.sale.announcer import Announcer
 from server.sale.committer import Committer
 from server.sale.desk import Desk
@@ -203,7 +205,8 @@ async def opened(settings: Settings) -> AsyncIterator[House]:
         post = Post(Mails(database), codes, Letters(_sender(settings), settings.public_url), _carrier(settings))
         post.start()
         stack.push_async_callback(post.close)
-        offices = (users, codes, post, passwords, Limiter(limits))
+        limiter = Limiter(limits)
+        offices = (users, codes, post, passwords, limiter)
 
         hub = Hub()
         bouncer = Bouncer(hub, rows, bus, subject=REVOKED)
@@ -222,13 +225,16 @@ async def opened(settings: Settings) -> AsyncIterator[House]:
                 answers_ = "down"
             return {"database": answers_, "bus": "up" if backend.up else "down"}
 
+        turnstile = Turnstile(None if settings.rate_limits == "off" else settings.sockets_per_network)
         edge = Edge(
             door=door,
             registration=Registration(*offices, door.end_sessions),
             profile=Profile(*offices, sessions),
             desk=desk,
             relay=relay,
-            reception=Reception(relay, bouncer, intake, door),
+            porter=Porter(door, passwords, keep, limiter),
+            turnstile=turnstile,
+            reception=Reception(relay, bouncer, intake, door, turnstile),
             orders=orders,
             streams=streams,
             search=Search(Catalog(database)),

@@ -33,11 +33,13 @@ VIOLATIONS = Gauge("dropcast_violations", "Violations of invariants in the datab
 VERIFIED = Gauge("dropcast_verified_timestamp_seconds", "When this replica last ended a pass of the watch")
 COLLECTOR_SECONDS = Gauge(
     "dropcast_collector_seconds", "Time Python's cycle collector took so far; nothing else goes on meanwhile"
+)
 MAILS_WAITING = Gauge("dropcast_mails_waiting", "Mails that wait in the database to be sent")
 MAILS_SENT = Counter("dropcast_mails_sent_total", "Mails handed over", ["purpose"])
 MAILS_FAILED = Counter(
     "dropcast_mails_failed_total", "Times a mail was not taken: again (to be tried again), refused, expired", ["end"]
 )
+LIMITED = Counter("dropcast_limited_total", "Refusals because somebody came too often or with too much", ["rule"])
 TASKS_DIED = Counter("dropcast_tasks_died_total", "Background tasks that ended by themselves", ["owner"])
 BUGS = Counter("dropcast_bugs_total", "Unexpected errors answered with internal", ["where"])
 

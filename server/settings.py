@@ -45,6 +45,7 @@ class Settings(BaseSettings):
     smtp_url: str | None = None
     mail_from: str | None = None
     rate_limits: Literal["on", "off"] = "on"
+    sockets_per_network: int = Field(default=40_000, ge=2, le=1_000_000)
     tick_ms: int = Field(default=15_000, ge=100, le=60_000)
     drain_within_s: float = Field(default=10.0, ge=0, le=600)
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -56,15 +56,15 @@ class Door:
         hashed = await self._passwords.hash(password) if password is not None else None
         return await self._users.create(email=address, name=name, role=role, password_hash=hashed)
 
-    async def sign_in(self, email: str, password: str, device: str = "") -> tuple[str, User]:
+    async def sign_in(self, email: str, password: str, device: str = "", *, placed: bool = False) -> tuple[str, User]:
         """A new session: its cookie's value and its user. Raises `Refused`, the same for every wrong pair.
 
-        `device` as for `open_session`.
+        `device` as for `open_session`, `placed` as for `Passwords.check`. Counts nothing: see `Porter`.
         """
         address = normal_email(email)
         known = await self._users.by_email(address) if address else None
         password_hash = known[1] if known else None
-        if not await self._passwords.check(password_hash, password) or known is None or password_hash is None:
+        if not await self._passwords.check(password_hash, password, placed=placed) or not known or not password_hash:
             raise _wrong_pair()
         user = known[0]
         if self._passwords.is_outdated(password_hash):

@@ -5,22 +5,63 @@ from __future__ import annotations
 import ipaddress
 import math
 import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from functools import lru_cache, partial
+from typing import NamedTuple
 
 from limits import RateLimitItem, parse_many
-from limits.aio.storage import MemoryStorage, RedisStorage, Storage
+from limits.aio.storage import RedisStorage, Storage
 from limits.aio.strategies import MovingWindowRateLimiter
 from limits.errors import StorageError
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from server import metrics
+from server.accounts.windows import LatestHits
 from server.domain.errors import Reason, Refused, Unavailable
+from server.domain.pace import Pace
+
+
+class Rule(NamedTuple):
+    """How often something may happen for one key, all windows hold and each slides; and what its refusal says.
+
+    `alone`: while Redis is away each replica counts for itself. Otherwise nobody is let through then.
+    """
+
+    windows: str
+    why: str = "too many tries"
+    alone: bool = True
+
 
 RULES = {
-    # each of them is a mail to somebody who may not have asked for it
-    "codes.network": "1/minute; 5/hour",
-    "codes.address": "1/minute; 5/hour",
+    # each of them is a mail to somebody who may not have asked for it: without a count everybody could send them
+    "codes.network": Rule("1/minute; 5/hour", alone=False),
+    "codes.address": Rule("1/minute; 5/hour", alone=False),
+    # guesses of codes: each code has five tries, this is for who asks for many codes. A try may cost a hash
+    "codes.guess": Rule("30/minute; 200/hour", "too many codes were tried from your network"),
+    # a new password is judged (up to 30 ms of the interpreter) and hashed (40 ms of a core)
+    "passwords.new": Rule("20/minute; 200/hour", "too many new passwords came from your network"),
+    "passwords.again": Rule("10/15 minute", "too many wrong passwords"),
+    # signing in, see docs/decisions/0010-who-may-try-to-sign-in.md
+    "signin.network": Rule("30/second; 900/minute", "too many people sign in from your network"),
+    "signin.wrong": Rule("60/minute; 600/hour", "too many wrong passwords came from your network"),
+    "signin.known": Rule("30/second; 300/minute", "you sign in too often"),
+    "signin.pair": Rule("10/15 minute", "too many wrong passwords"),
+    "signin.account": Rule("100/hour", "somebody tries passwords of this account; a new one by mail gets you in"),
 }
-"""How often each thing may happen for one key; all windows of a rule hold, and each slides."""
+
+PACES = {
+    # a ticket is for one connection, and a page or an embed that comes back needs a new one
+    "tickets": Pace(per_s=1.0, at_once=60),
+}
+"""What happens too often to ask Redis for each: counted on each replica by itself."""
+
+PACED_MAX = 50_000
+"""Keys that are paced, about 10 MB. When full, the one paced longest ago is forgotten, and may go on."""
+
+AWAY_S = 1.0
+"""Redis is not asked again for so long after it did not answer: everybody would wait for it."""
 
 _V4_PREFIX, _V6_PREFIX = 24, 56
 
@@ -28,31 +69,81 @@ _V4_PREFIX, _V6_PREFIX = 24, 56
 class Limiter:
     """Counts. `storage` None refuses nobody (`DROPCAST_RATE_LIMITS=off`).
 
-    In the process the counts are forgotten as their windows end. In Redis they are shared by all replicas; while it is
-    away nobody is let through, because everybody would be.
+    In Redis the counts are shared by all replicas; while it is away, see `Rule.alone`.
     """
 
     def __init__(self, storage: Storage | None) -> None:
-        self._windows = None if storage is None else MovingWindowRateLimiter(storage)
+        self._shared = None if storage is None else MovingWindowRateLimiter(storage)
+        self._alone = MovingWindowRateLimiter(LatestHits())
+        self._away_until_s = 0.0
+        self._paced: OrderedDict[tuple[str, str], float] = OrderedDict()
         # the shortest window first: who asks again too soon loses nothing of the longer ones
-        self._rules = {name: sorted(parse_many(text), key=RateLimitItem.get_expiry) for name, text in RULES.items()}
+        self._windows = {
+            name: sorted(parse_many(rule.windows), key=RateLimitItem.get_expiry) for name, rule in RULES.items()
+        }
 
     async def hit(self, rule: str, key: str) -> None:
         """One more. Raises `Refused` (`rate_limited`) with when to come back, and `Unavailable`."""
-        if self._windows is None:
+        await self._ask(rule, partial(self._hit, rule, key))
+
+    async def look(self, rule: str, key: str) -> None:
+        """Raises as `hit` does when one more would be too many, and counts nothing."""
+        await self._ask(rule, partial(self._look, rule, key))
+
+    async def forget(self, rule: str, key: str) -> None:
+        """Counts from nothing again. Raises `Unavailable`."""
+        await self._ask(rule, partial(self._forget, rule, key))
+
+    def pace(self, rule: str, key: str) -> None:
+        """One more of what is counted on this replica alone. Raises `Refused` with when to come back."""
+        if self._shared is None:
             return
-        try:
-            for window in self._rules[rule]:
-                if not await self._windows.hit(window, rule, key):
-                    ends_s, _ = await self._windows.get_window_stats(window, rule, key)
-                    raise _too_often(max(1, math.ceil(ends_s - time.time())))
-        except (StorageError, RedisError, OSError, TimeoutError) as error:
-            raise Unavailable(f"the limits cannot be looked at: {error}") from error
+        pace, now_s = PACES[rule], time.monotonic()
+        full_at_s = self._paced.get((rule, key), 0.0)
+        taken = pace.take(full_at_s, now_s)
+        if taken is None:
+            raise too_often(rule, "too many tries", pace.wait_s(full_at_s, now_s))
+        self._paced[rule, key] = taken
+        self._paced.move_to_end((rule, key))
+        if len(self._paced) > PACED_MAX:
+            self._paced.popitem(last=False)
+
+    async def _ask(self, rule: str, question: Callable[[MovingWindowRateLimiter], Awaitable[None]]) -> None:
+        if self._shared is None:
+            return
+        if time.monotonic() >= self._away_until_s:
+            try:
+                await question(self._shared)
+                return
+            except (StorageError, RedisError, OSError, TimeoutError):
+                self._away_until_s = time.monotonic() + AWAY_S
+        if not RULES[rule].alone:
+            raise Unavailable("the limits cannot be looked at")
+        await question(self._alone)
+
+    async def _hit(self, rule: str, key: str, windows: MovingWindowRateLimiter) -> None:
+        for window in self._windows[rule]:
+            if not await windows.hit(window, rule, key):
+                raise await self._refused(windows, window, rule, key)
+
+    async def _look(self, rule: str, key: str, windows: MovingWindowRateLimiter) -> None:
+        for window in self._windows[rule]:
+            if not await windows.test(window, rule, key):
+                raise await self._refused(windows, window, rule, key)
+
+    async def _forget(self, rule: str, key: str, windows: MovingWindowRateLimiter) -> None:
+        for window in self._windows[rule]:
+            await windows.clear(window, rule, key)
+
+    @staticmethod
+    async def _refused(windows: MovingWindowRateLimiter, window: RateLimitItem, rule: str, key: str) -> Refused:
+        ends_s, _ = await windows.get_window_stats(window, rule, key)
+        return too_often(rule, RULES[rule].why, ends_s - time.time())
 
 
 def limits_in_memory() -> Storage:
     """For one replica."""
-    return MemoryStorage()
+    return LatestHits()
 
 
 def limits_in_redis(redis: Redis) -> Storage:
@@ -62,6 +153,7 @@ def limits_in_redis(redis: Redis) -> Storage:
     return RedisStorage("async+redis://", implementation="redispy", key_prefix="dropcast:limits", connection_pool=pool)  # type: ignore[arg-type]
 
 
+@lru_cache(maxsize=4096)
 def network_of(host: str) -> str:
     """The network an address is counted in.
 
@@ -78,6 +170,9 @@ def network_of(host: str) -> str:
     return str(ipaddress.ip_network((address, prefix), strict=False))
 
 
-def _too_often(wait_s: int) -> Refused:
-    when = f"{wait_s} seconds" if wait_s < 120 else f"{math.ceil(wait_s / 60)} minutes"
-    return Refused(Reason.RATE_LIMITED, f"too many tries: come back in {when}", retry_after_s=wait_s)
+def too_often(rule: str, why: str, wait_s: float) -> Refused:
+    """The refusal of a rule, counted: why, and when to come back."""
+    metrics.LIMITED.labels(rule).inc()
+    wait = max(1, math.ceil(wait_s))
+    when = f"{wait} seconds" if 1 < wait < 120 else "a second" if wait == 1 else f"{math.ceil(wait / 60)} minutes"
+    return Refused(Reason.RATE_LIMITED, f"{why}: come back in {when}", retry_after_s=wait)

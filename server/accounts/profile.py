@@ -38,6 +38,7 @@ class Profile:
     async def change_password(self, caller: Caller, old: str, new: str) -> User:
         """Replaces the password, ends every other session, and says so by mail. Raises `Refused` with the field."""
         user = caller.user
+        await self._limiter.hit("passwords.new", user.id)
         await self._passwords.judge(new, (user.email, user.name), field="new")
         known = await self._sure(user, old, field="old")
         await self._users.set_password(user.id, await self._passwords.hash(new))
@@ -91,8 +92,10 @@ class Profile:
     async def _sure(self, user: User, password: str, *, field: str = "password") -> User:
         # by id, as the database has it now: the session may remember an older address
         there = await self._there(user)
+        await self._limiter.hit("passwords.again", user.id)
         known = await self._users.by_email(there.email) if there.email else None
         right = await self._passwords.check(known[1] if known else None, password)
         if known is None or not right:
             raise Refused(Reason.BAD_CREDENTIALS, "this is not your password", field=field)
+        await self._limiter.forget("passwords.again", user.id)
         return known[0]

@@ -6,7 +6,7 @@ import asyncio
 import logging
 
 from server import metrics
-from server.domain.errors import ProtocolViolation, Unavailable
+from server.domain.errors import ProtocolViolation, Refused, Unavailable
 from server.domain.events import Position
 from server.domain.ids import new_id
 from server.domain.session import Caller
@@ -15,6 +15,7 @@ from server.live.ports import Disconnected, Tickets, Till, Wire
 from server.live.relay import Relay
 from server.live.socket import LiveSocket, LiveWSProtocol
 from server.live.stream import LiveStream
+from server.live.turnstile import Entry, Turnstile
 from server.protocol import codec, frames
 from server.protocol.codes import CloseCode
 from server.protocol.session import HELLO_WITHIN_S, ClientSession
@@ -25,23 +26,29 @@ log = logging.getLogger(__name__)
 class Reception:
     """Receives viewers. A socket costs a task only until its welcome."""
 
-    def __init__(self, relay: Relay, bouncer: Bouncer, till: Till, tickets: Tickets) -> None:
+    def __init__(self, relay: Relay, bouncer: Bouncer, till: Till, tickets: Tickets, turnstile: Turnstile) -> None:
         self._relay = relay
         self._bouncer = bouncer
         self._till = till
         self._tickets = tickets
+        self._turnstile = turnstile
 
-    async def receive(self, wire: Wire, protocol: LiveWSProtocol, slug: str, caller: Caller | None, guest: str) -> None:
+    async def receive(
+        self, wire: Wire, protocol: LiveWSProtocol, slug: str, caller: Caller | None, guest: str, entry: Entry
+    ) -> None:
         """Leads one accepted socket to its welcome, or closes it. Cancelling it closes the socket.
 
-        `caller` is who the cookie stands for; None is a guest, who is counted as the person `guest`.
+        `caller` is who the cookie stands for; None is a guest, who is counted as the person `guest`. When it returns
+        and `entry` was not handed over, the socket is over and the caller counts it out.
         """
         try:
-            await self._receive(wire, protocol, slug, caller, guest)
+            await self._receive(wire, protocol, slug, caller, guest, entry)
         except Disconnected:
             return
         except ProtocolViolation as violation:
             await _part(wire, violation.code, codec.encode(frames.Fault(violation.reason, violation.detail)))
+        except Refused as refused:  # the bearer of a ticket holds too many sockets
+            await _part(wire, CloseCode.TOO_BUSY, codec.encode(frames.Fault(refused.reason, refused.detail)))
         except Unavailable:
             await _part(wire, CloseCode.TOO_BUSY)
         except Exception:
@@ -50,7 +57,7 @@ class Reception:
             await _part(wire, CloseCode.TOO_BUSY)
 
     async def _receive(
-        self, wire: Wire, protocol: LiveWSProtocol, slug: str, caller: Caller | None, guest: str
+        self, wire: Wire, protocol: LiveWSProtocol, slug: str, caller: Caller | None, guest: str, entry: Entry
     ) -> None:
         stream = await self._relay.hold(slug)
         if stream is None:
@@ -68,15 +75,26 @@ class Reception:
             assert isinstance(hello, frames.Hello)
             caller = await self._who(hello, slug, caller)
             viewer, came_by = (caller.user, caller.session) if caller else (None, None)
+            if viewer is not None:
+                self._turnstile.name(entry, viewer.id)
             position = await self._position(stream, hello)
             person = viewer.id if viewer else guest
-            live = LiveSocket(stream, viewer, person, session, self._till, lambda: self._gone(stream), came_by)
+            live = LiveSocket(
+                stream,
+                viewer,
+                person,
+                session,
+                self._till,
+                lambda: self._gone(stream, entry),
+                came_by,
+                paced=self._turnstile.on,
+            )
             # no await from here to the end: nothing falls between the welcome and the first fan-out,
             # and no revocation between the bouncer's look and the room
             if (objection := self._bouncer.objection(live)) is not None:
                 raise objection
             said = protocol.hand_over(live)
-            handed_over = True
+            handed_over = entry.handed_over = True
             metrics.VIEWERS.inc()
             stream.join(live, new_id(), frames.Viewer(viewer.id, viewer.name) if viewer else None, position)
             live.begin(said)
@@ -84,7 +102,8 @@ class Reception:
             if not handed_over:
                 self._relay.release(stream)
 
-    def _gone(self, stream: LiveStream) -> None:
+    def _gone(self, stream: LiveStream, entry: Entry) -> None:
+        self._turnstile.leave(entry)
         metrics.VIEWERS.dec()
         self._relay.release(stream)
 

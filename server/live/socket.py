@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import socket
 import time
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from server import metrics
 from server.domain.drop import Drop
 from server.domain.errors import DropcastError, ProtocolViolation, Reason
 from server.domain.order import Receipt, Rejected
+from server.domain.pace import Pace
 from server.domain.user import User
 from server.live.ports import Disconnected, Till
 from server.live.room import Room
@@ -59,12 +61,25 @@ ORDERS_IN_FLIGHT_MAX = 32
 
 _RETRY_IN_MS = 1_000  # by then those before it have their receipts
 
+FRAMES = Pace(per_s=100, at_once=1_000)
+"""How fast a client may speak: every frame counts. A further order is answered `rate_limited`, a ping not at all.
+
+No page gets there: `ORDERS_IN_FLIGHT_MAX` orders that are busy and asked again every 0.5 s at the earliest are 64 a
+second. A second of the fastest ones costs the replica 4 ms of a core.
+"""
+
+SURPLUS = Pace(per_s=100, at_once=1_000)
+"""How many frames beyond that are refused one by one. Who goes on is not listening, and is closed with 4500."""
+
+_SLOWER_IN_MS = (500, 1_500)
+
 ASKED_MAX = 32
 """Refs a socket that buys remembers having asked for, those in flight among them; the oldest give way."""
 
 CLOSE_WITHIN_S = 5.0
 """From our close frame to the end of the connection; then it is cut."""
 
+_FRAMES_REFUSED = metrics.LIMITED.labels("frames")
 _EXTENSION = "dropcast.handover"
 _AT_EOF = StreamReader.at_eof.__code__
 _REFUSED = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -227,12 +242,15 @@ class LiveSocket(asyncio.Protocol):
         "_closing",
         "_connections",
         "_fragments",
+        "_full_at_s",
         "_gone",
         "_in_flight",
         "_outbox_max",
+        "_paced",
         "_parser",
         "_session",
         "_stream",
+        "_surplus_full_at_s",
         "_till",
         "_transport",
         "joined_at_s",
@@ -257,6 +275,8 @@ class LiveSocket(asyncio.Protocol):
         till: Till,
         gone: Callable[[], None],
         came_by: str | None = None,
+        *,
+        paced: bool = True,
     ) -> None:
         self.viewer = viewer
         self.person = person
@@ -269,6 +289,9 @@ class LiveSocket(asyncio.Protocol):
         self._till = till
         self._gone = gone
         self._in_flight = 0
+        self._paced = paced
+        self._full_at_s = 0.0
+        self._surplus_full_at_s = 0.0
         self._asked: dict[str, float] | None = None
         self._outbox_max = OUTBOX_MAX_BYTES
         self._parser: Protocol | None = None
@@ -290,8 +313,9 @@ class LiveSocket(asyncio.Protocol):
 
     def begin(self, said: list[str]) -> None:
         """Takes what the client said since hello, then reads on. Comes after the welcome."""
+        now_s = time.monotonic()
         for text in said:
-            self._hear(text)
+            self._hear(text, now_s, self._is_in_pace(now_s))
         self._transport.resume_reading()
 
     # The way out
@@ -369,13 +393,15 @@ class LiveSocket(asyncio.Protocol):
         """Bytes of the client, cut anywhere."""
         parser = self._parser or (_spare.pop() if _spare else _new_parser())
         parser.receive_data(data)
+        now_s = time.monotonic()
         answers = iter(parser.data_to_send())
         for frame in parser.events_received():
             if isinstance(frame, Frame):
                 pong = next(answers) if frame.opcode is Opcode.PING else None
+                in_pace = self._is_in_pace(now_s)
                 if pong is None:
-                    self._take_frame(frame)
-                elif self._closing is None:
+                    self._take_frame(frame, now_s, in_pace)
+                elif in_pace and self._closing is None:
                     self.write_bounded(pong)
         if parser.close_expected():
             last = b"".join(answers)  # the echo of a close, or a 10xx close for broken bytes
@@ -391,40 +417,61 @@ class LiveSocket(asyncio.Protocol):
 
     # What the client says
 
-    def _take_frame(self, frame: Frame) -> None:
+    def _is_in_pace(self, now_s: float) -> bool:
+        """Counts one more frame; False when it comes too soon. Closes the socket when far too many do."""
+        if not self._paced:
+            return True
+        full_at_s = FRAMES.take(self._full_at_s, now_s)
+        if full_at_s is not None:
+            self._full_at_s = full_at_s
+            return True
+        _FRAMES_REFUSED.inc()
+        surplus_full_at_s = SURPLUS.take(self._surplus_full_at_s, now_s)
+        if surplus_full_at_s is not None:
+            self._surplus_full_at_s = surplus_full_at_s
+        elif self._closing is None:
+            said = f"frames come faster than {FRAMES.per_s:.0f} a second, and being refused changed nothing"
+            self.fail(ProtocolViolation(said, code=CloseCode.BAD_FRAME, reason=Reason.RATE_LIMITED))
+        return False
+
+    def _take_frame(self, frame: Frame, now_s: float, in_pace: bool) -> None:
         if self._closing is not None:
             return
         if frame.opcode is Opcode.BINARY:
             self.fail(ProtocolViolation("frames are JSON texts, not binary", code=CloseCode.BAD_FRAME))
         elif frame.opcode is Opcode.TEXT and frame.fin:
-            self._hear_bytes(bytes(frame.data))
+            self._hear_bytes(bytes(frame.data), now_s, in_pace)
         elif frame.opcode is Opcode.TEXT:
             self._fragments = bytearray(frame.data)
         elif frame.opcode is Opcode.CONT and self._fragments is not None:
             self._fragments += frame.data
             if frame.fin:
                 whole, self._fragments = bytes(self._fragments), None
-                self._hear_bytes(whole)
+                self._hear_bytes(whole, now_s, in_pace)
 
-    def _hear_bytes(self, data: bytes) -> None:
+    def _hear_bytes(self, data: bytes, now_s: float, in_pace: bool) -> None:
         try:
             text = data.decode()
         except UnicodeDecodeError:
             self.close(CloseCode.NOT_UTF8)
             return
-        self._hear(text)
+        self._hear(text, now_s, in_pace)
 
-    def _hear(self, text: str) -> None:
+    def _hear(self, text: str, now_s: float, in_pace: bool) -> None:
         if self._closing is not None:
             return
         try:
             order = self._session.receive(text)
             assert isinstance(order, frames.PlaceOrder)
+            if not in_pace:
+                retry_in_ms = random.randint(*_SLOWER_IN_MS)  # noqa: S311  jitter, no secret
+                self.write(codec.encode_receipt(Rejected(order.ref, Reason.RATE_LIMITED, retry_in_ms)))
+                return
             if self._in_flight >= ORDERS_IN_FLIGHT_MAX:
                 self.write(codec.encode_receipt(Rejected(order.ref, Reason.BUSY, _RETRY_IN_MS)))
                 return
             self._in_flight += 1
-            self._asks_for(order.ref)
+            self._asks_for(order.ref, now_s)
             known = self._stream.known(order.drop)
             self._till.place(self.viewer, order, known, self.joined_at_s).add_done_callback(self._answer)
         except ProtocolViolation as violation:
@@ -451,10 +498,10 @@ class LiveSocket(asyncio.Protocol):
         """Whether this socket, if it lives, asked for this order itself: its answer was given, or is on its way."""
         return self._asked is not None and ref in self._asked and not self._over()
 
-    def _asks_for(self, ref: str) -> None:
+    def _asks_for(self, ref: str, now_s: float) -> None:
         if self._asked is None:
             self._asked = {}
-        self._asked[ref] = time.monotonic()
+        self._asked[ref] = now_s
         if len(self._asked) > ASKED_MAX:
             del self._asked[next(iter(self._asked))]
 

@@ -15,7 +15,7 @@ from server.domain.user import User
 from server.domain.views import is_slug
 from server.web.answers import Json, body
 from server.web.edge import Edge
-from server.web.security import delete_session_cookie, session_cookie, set_session_cookie
+from server.web.security import delete_session_cookie, host_of, session_cookie, set_session_cookie
 
 
 class SignIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,7 +41,7 @@ class AccountRoutes:
         """`POST /api/login`: a session, in a cookie."""
         asked = await body(request, SignIn)
         device = request.headers.get("user-agent", "")
-        cookie, user = await self._edge.door.sign_in(asked.email, asked.password, device)
+        cookie, user = await self._edge.porter.sign_in(asked.email, asked.password, device, host=host_of(request))
         return with_session(request, cookie, user)
 
     async def logout(self, request: Request) -> Response:
@@ -61,7 +61,7 @@ class AccountRoutes:
         asked = await body(request, AskTicket)
         if not is_slug(asked.stream):
             raise Refused(Reason.NOT_FOUND, "there is no such stream")
-        return Json({"ticket": await self._edge.door.ticket(caller, asked.stream)})
+        return Json({"ticket": await self._edge.porter.ticket(caller, asked.stream)})
 
     async def orders(self, request: Request) -> Response:
         """`GET /api/orders?cursor=`: newest first, paged."""

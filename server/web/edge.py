@@ -10,6 +10,7 @@ from typing import Protocol
 from starlette.requests import HTTPConnection
 
 from server.accounts.door import Door
+from server.accounts.porter import Porter
 from server.accounts.profile import Profile
 from server.accounts.registration import Registration
 from server.catalog.search import Search
@@ -21,6 +22,7 @@ from server.domain.user import Role, User
 from server.domain.views import Stream
 from server.live.reception import Reception
 from server.live.relay import Relay
+from server.live.turnstile import Turnstile
 from server.sale.desk import Desk
 from server.web.security import session_cookie
 
@@ -58,10 +60,12 @@ class Edge:
     """The parts the routes talk to."""
 
     door: Door
+    porter: Porter
     registration: Registration
     profile: Profile
     desk: Desk
     relay: Relay
+    turnstile: Turnstile
     reception: Reception
     orders: OrderHistory
     streams: StreamShelf

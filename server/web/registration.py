@@ -10,6 +10,7 @@ from server.domain.user import User
 from server.web.account import with_session
 from server.web.answers import Json, body
 from server.web.edge import Edge
+from server.web.security import host_of as host_of  # for the account's own calls as well
 
 
 class Register(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,6 +52,7 @@ class RegistrationRoutes:
     async def register(self, request: Request) -> Response:
         """`POST /api/register`: 202, and a mail."""
         asked = await body(request, Register)
+        await self._edge.porter.admit(host_of(request), "passwords.new")
         await self._edge.registration.register(asked.email, asked.password, asked.name, host=host_of(request))
         return Json({}, 202)
 
@@ -63,6 +65,7 @@ class RegistrationRoutes:
     async def verify(self, request: Request) -> Response:
         """`POST /api/verify`: the new account, signed in."""
         asked = await body(request, Verify)
+        await self._edge.porter.admit(host_of(request), *("codes.guess", "passwords.new")[: 1 + bool(asked.password)])
         user = await self._edge.registration.verify(asked.email, asked.code, asked.password)
         return await signed_in(self._edge, request, user)
 
@@ -75,6 +78,7 @@ class RegistrationRoutes:
     async def reset(self, request: Request) -> Response:
         """`POST /api/reset`: the new password counts, every session but the new one has ended."""
         asked = await body(request, Reset)
+        await self._edge.porter.admit(host_of(request), "codes.guess", "passwords.new")
         user = await self._edge.registration.reset(asked.email, asked.code, asked.password)
         return await signed_in(self._edge, request, user)
 
@@ -83,8 +87,3 @@ async def signed_in(edge: Edge, request: Request, user: User) -> Json:
     """The user with a session of their own."""
     cookie = await edge.door.open_session(user, request.headers.get("user-agent", ""))
     return with_session(request, cookie, user)
-
-
-def host_of(request: Request) -> str:
-    """The caller's address: behind a trusted proxy the one it names (`DROPCAST_TRUSTED_PROXIES`)."""
-    return request.client.host if request.client else ""

@@ -117,6 +117,11 @@ def is_over_tls(connection: HTTPConnection) -> bool:
     return connection.url.scheme in ("https", "wss")
 
 
+def host_of(connection: HTTPConnection) -> str:
+    """The caller's address: behind a trusted proxy the one it names (`DROPCAST_TRUSTED_PROXIES`)."""
+    return connection.client.host if connection.client else ""
+
+
 def cookie_counts(headers: Headers) -> bool:
     """Whether a socket's cookie says who it is: only with an Origin, which the guard has found allowed."""
     return "origin" in headers

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from server.accounts.limits import network_of
 from server.domain import stream as fold
 from server.domain.errors import ProtocolViolation, Reason, Refused, Unavailable
 from server.domain.ids import new_id
@@ -18,7 +19,7 @@ from server.protocol.codes import CloseCode
 from server.web.account import cursor
 from server.web.answers import Json, refusal
 from server.web.edge import Edge
-from server.web.security import GUEST_COOKIE, GUEST_MAX, cookie_counts
+from server.web.security import GUEST_COOKIE, GUEST_MAX, cookie_counts, host_of
 
 
 class ViewerRoutes:
@@ -63,11 +64,22 @@ class ViewerRoutes:
         except Unavailable:
             await websocket.send_denial_response(refusal(Refused(Reason.BUSY, "try again in a second")))
             return
+        network = network_of(host_of(websocket))
+        try:
+            entry = self._edge.turnstile.enter(network, caller.user.id if caller else None)
+        except Refused as refused:
+            await websocket.send_denial_response(refusal(refused))
+            return
         guest = websocket.cookies.get(GUEST_COOKIE, "")[:GUEST_MAX] if cookie_counts(websocket.headers) else ""
-        await websocket.accept()
-        await self._edge.reception.receive(
-            _Wire(websocket), handover_of(websocket.scope), websocket.path_params["stream"], caller, guest or new_id()
-        )
+        slug = websocket.path_params["stream"]
+        try:
+            await websocket.accept()
+            await self._edge.reception.receive(
+                _Wire(websocket), handover_of(websocket.scope), slug, caller, guest or new_id(), entry
+            )
+        finally:
+            if not entry.handed_over:
+                self._edge.turnstile.leave(entry)
 
 
 class _Wire:

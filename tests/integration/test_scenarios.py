@@ -137,6 +137,17 @@ def test_replicas_restarted_one_by_one_lose_no_viewer_and_no_event(tmp_path: Pat
     assert figures["gaps"] == figures["repeats"] == figures["snapshots"] == figures["closed_1006"] == 0
 
 
+def test_a_crowd_that_signs_in_is_bounded_and_every_buyer_is_answered(tmp_path: Path) -> None:
+    figures = run("signing_in", "--rate", "150", figures=tmp_path / "figures.json")
+    assert figures["sign_ins"] == 750
+    assert figures["surplus_told_429"] > 0
+    assert figures["signed_in"] > 0
+    assert figures["wrong_refused"] > 0
+    for name in ("surplus_without_retry_after", "answered_5xx", "answered_astray", "not_answered", "receipts_missing"):
+        assert figures[name] == 0
+    assert "receipt_p99_ms" in figures
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

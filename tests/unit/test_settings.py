@@ -99,6 +99,7 @@ BAD = {
     ],
     "MAIL_FROM": ["shop", "Shop <shop@shop.example>", "shop@shop.example\nBcc: all@example.com", "@shop.example"],
     "RATE_LIMITS": ["no", "ON", "0"],
+    "SOCKETS_PER_NETWORK": ["1", "0", "many", "1000001"],
     "DATABASE_POOL_SIZE": ["1", "0", "-1", "many", "201", "16.5"],
     "DATABASE_DEADLINE_S": ["0", "61", "nan", "inf", "soon"],
     "TICK_MS": ["99", "60001", "1.5", "x"],

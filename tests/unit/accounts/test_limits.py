@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
+
 import pytest
 from redis.asyncio import Redis
 
-from server.accounts.limits import RULES, Limiter, limits_in_memory, limits_in_redis, network_of
+from server import metrics
+from server.accounts import limits
+from server.accounts.limits import PACES, RULES, Limiter, limits_in_memory, limits_in_redis, network_of
 from server.domain.errors import Reason, Refused, Unavailable
 
 
@@ -28,6 +33,59 @@ async def test_switched_off_nobody_is_refused() -> None:
         await limiter.hit("codes.address", "ann@example.com")
 
 
+async def test_without_redis_signing_in_is_counted_here_and_redis_is_left_alone_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with Redis(host="127.0.0.1", port=1, socket_connect_timeout=0.2) as nowhere:
+        limiter = Limiter(limits_in_redis(nowhere))
+        for _ in range(10):
+            await limiter.hit("signin.pair", "ann")
+        with pytest.raises(Refused, match="come back in 15 minutes"):
+            await limiter.hit("signin.pair", "ann")
+        with pytest.raises(Refused):
+            await limiter.look("signin.pair", "ann")
+        await limiter.forget("signin.pair", "ann")
+        await limiter.look("signin.pair", "ann")
+        asked: list[object] = []
+
+        async def ask(*_: object) -> None:
+            asked.append(1)
+
+        monkeypatch.setattr(limiter, "_hit", ask)
+        limiter._away_until_s = time.monotonic() + 60
+        await limiter.hit("signin.pair", "ann")
+        assert len(asked) == 1  # in the process, and not first in Redis
+        with pytest.raises(Unavailable):
+            await limiter.hit("codes.address", "ann@example.com")
+        assert len(asked) == 1
+
+
+async def test_tickets_are_paced_for_each_user_and_what_is_remembered_is_bounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    limiter = Limiter(limits_in_memory())
+    for _ in range(PACES["tickets"].at_once):
+        limiter.pace("tickets", "ann")
+    with pytest.raises(Refused) as refused:
+        limiter.pace("tickets", "ann")
+    assert (refused.value.reason, refused.value.retry_after_s) == (Reason.RATE_LIMITED, 1)
+    monkeypatch.setattr(limits, "PACED_MAX", 10)
+    for number in range(20):
+        limiter.pace("tickets", f"u{number}")
+    assert len(limiter._paced) == 10
+    for _ in range(1_000):
+        Limiter(None).pace("tickets", "ann")
+
+
+async def test_every_refusal_is_counted_by_its_rule() -> None:
+    limiter = Limiter(limits_in_memory())
+    before = metrics.LIMITED.labels("codes.address")._value.get()
+    for _ in range(3):
+        with suppress(Refused):
+            await limiter.hit("codes.address", "ann@example.com")
+    assert metrics.LIMITED.labels("codes.address")._value.get() == before + 2
+
+
 async def test_without_redis_nobody_is_let_through() -> None:
     async with Redis(host="127.0.0.1", port=1, socket_connect_timeout=0.2) as nowhere:
         with pytest.raises(Unavailable):
@@ -35,7 +93,8 @@ async def test_without_redis_nobody_is_let_through() -> None:
 
 
 def test_every_rule_can_be_read() -> None:
-    assert set(Limiter(None)._rules) == set(RULES)
+    assert set(Limiter(None)._windows) == set(RULES)
+    assert {name for name, rule in RULES.items() if not rule.alone} == {"codes.network", "codes.address"}
 
 
 @pytest.mark.parametrize(

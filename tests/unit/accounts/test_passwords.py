@@ -65,9 +65,23 @@ async def test_too_many_at_once_are_told_to_come_back_and_the_loop_goes_on(
         await passwords.check("hash", RIGHT)
     assert refused.value.reason is Reason.RATE_LIMITED
     assert refused.value.reason.retry
+    assert refused.value.retry_after_s == 1
+    with pytest.raises(Refused), passwords.place():
+        pass
     go_on.set()
     assert await asyncio.gather(*waiting) == [True] * 3
     assert await passwords.check("hash", RIGHT)  # there is room again
+
+
+async def test_who_holds_a_place_is_checked_however_many_wait(
+    passwords: Passwords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passwords, "_verify", lambda *_: True)
+    with passwords.place(), passwords.place(), passwords.place():
+        with pytest.raises(Refused):
+            await passwords.check("hash", RIGHT)
+        assert await passwords.check("hash", RIGHT, placed=True)
+    assert await passwords.check("hash", RIGHT)
 
 
 async def test_who_stops_waiting_leaves_room_for_others(passwords: Passwords, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,18 +7,20 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Protocol, Side
 
+from server import metrics
 from server.domain.drop import Drop
 from server.domain.errors import Reason
 from server.domain.order import Accepted, Receipt, Rejected
 from server.domain.user import Role, User
 from server.live.room import Room
-from server.live.socket import ASKED_MAX, ORDERS_IN_FLIGHT_MAX, OUTBOX_MAX_BYTES, LiveSocket
+from server.live.socket import ASKED_MAX, FRAMES, ORDERS_IN_FLIGHT_MAX, OUTBOX_MAX_BYTES, SURPLUS, LiveSocket
 from server.protocol import frames
 from server.protocol.session import ClientSession
 
@@ -34,11 +36,13 @@ class Wire:
         self._reader = Protocol(Side.CLIENT, max_size=None)
         self.said: list[dict[str, Any]] = []
         self.code: int | None = None
+        self.pongs = 0
 
     def write(self, data: bytes) -> None:
         self._reader.receive_data(data)
         for frame in self._reader.events_received():
             assert isinstance(frame, Frame)
+            self.pongs += frame.opcode is Opcode.PONG
             if frame.opcode is Opcode.TEXT:
                 self.said.append(json.loads(bytes(frame.data)))
         if self._reader.close_rcvd is not None:
@@ -93,12 +97,12 @@ class Show:
 class Scene:
     """A socket that has said hello."""
 
-    def __init__(self, viewer: User | None = None) -> None:
+    def __init__(self, viewer: User | None = None, *, paced: bool = True) -> None:
         self.wire, self.till, self.show = Wire(), Till(), Show()
         self.gone = 0
         session = ClientSession()
         session.receive(HELLO)
-        self.socket = LiveSocket(self.show, viewer, "ann", session, self.till, self._gone)  # type: ignore[arg-type]
+        self.socket = LiveSocket(self.show, viewer, "ann", session, self.till, self._gone, paced=paced)  # type: ignore[arg-type]
         self.connections: set[object] = {self.socket}
         parser = Protocol(Side.SERVER)
         self.socket.take(self.wire, self.connections, parser, None)  # type: ignore[arg-type]
@@ -150,6 +154,82 @@ async def test_too_many_orders_in_flight_are_busy_at_once(scene: Scene) -> None:
     await asyncio.sleep(0)
     scene.hears(order("again"))
     assert len(scene.till.taken) == ORDERS_IN_FLIGHT_MAX + 1
+
+
+async def test_orders_that_come_too_fast_are_told_when_to_come_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = _stopped(monkeypatch)
+    refused = metrics.LIMITED.labels("frames")._value.get()
+    for number in range(FRAMES.at_once + 2):
+        scene.hears(order(f"r{number}"))
+    answers = [said["reason"] for said in scene.wire.said]
+    assert answers.count("busy") == FRAMES.at_once - ORDERS_IN_FLIGHT_MAX
+    limited = [said for said in scene.wire.said if said["reason"] == "rate_limited"]
+    assert [said["ref"] for said in limited] == [f"r{FRAMES.at_once}", f"r{FRAMES.at_once + 1}"]
+    assert all(said["retry"] and 500 <= said["retry_in_ms"] <= 1_500 for said in limited)
+    assert metrics.LIMITED.labels("frames")._value.get() == refused + 2
+    now_s[0] += 1 / FRAMES.per_s
+    scene.till.taken[0][2].set_result(Rejected("r0", Reason.SOLD_OUT))
+    await asyncio.sleep(0)
+    scene.hears(order("again"))
+    assert scene.till.taken[-1][1].ref == "again"
+    assert scene.wire.code is None
+
+
+async def test_who_does_not_heed_that_is_closed_and_may_not_come_back(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _stopped(monkeypatch)
+    for number in range(FRAMES.at_once + SURPLUS.at_once):
+        scene.hears(order(f"r{number}"))
+    assert scene.wire.code is None
+    scene.hears(order("once too often"))
+    assert (scene.wire.said[-1]["type"], scene.wire.said[-1]["reason"]) == ("fault", "rate_limited")
+    assert (scene.wire.code, len(scene.till.taken)) == (4500, ORDERS_IN_FLIGHT_MAX)
+
+
+@pytest.mark.parametrize("opcode", [Opcode.PING, Opcode.PONG, Opcode.CONT])
+async def test_frames_that_say_nothing_count_as_well(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, opcode: Opcode
+) -> None:
+    _stopped(monkeypatch)
+    if opcode is Opcode.CONT:
+        scene.socket.data_received(Frame(Opcode.TEXT, b"{", fin=False).serialize(mask=True))
+    empty = Frame(opcode, b"", fin=opcode is not Opcode.CONT).serialize(mask=True)
+    for _ in range(FRAMES.at_once + SURPLUS.at_once + 1):
+        scene.socket.data_received(empty)
+    assert scene.wire.code == 4500
+    assert scene.wire.pongs == (FRAMES.at_once if opcode is Opcode.PING else 0)
+
+
+async def test_thirty_two_orders_that_are_busy_twice_a_second_keep_the_pace(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = _stopped(monkeypatch)
+    for _ in range(20):
+        for number in range(ORDERS_IN_FLIGHT_MAX):
+            scene.hears(order(f"r{number}"))
+            scene.till.taken.pop()[2].set_result(Rejected(f"r{number}", Reason.BUSY, 500))
+        await asyncio.sleep(0)
+        now_s[0] += 0.5
+    assert {said["reason"] for said in scene.wire.said} == {"busy"}
+    assert len(scene.wire.said) == 20 * ORDERS_IN_FLIGHT_MAX
+
+
+async def test_switched_off_no_frame_is_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene(paced=False)
+    _stopped(monkeypatch)
+    for number in range(1_000):
+        scene.hears(order(f"r{number}"))
+    assert {said["reason"] for said in scene.wire.said} == {"busy"}
+
+
+def _stopped(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time, which does not go by."""
+    now_s = [time.monotonic()]
+    monkeypatch.setattr("server.live.socket.time", SimpleNamespace(monotonic=lambda: now_s[0]))
+    return now_s
 
 
 async def test_who_leaves_is_out_of_the_room_and_its_order_is_still_decided(scene: Scene) -> None:
