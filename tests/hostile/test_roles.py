@@ -154,7 +154,7 @@ async def test_a_call_ends_as_the_table_says_for_everybody(besieged: Besieged, h
 @pytest.mark.parametrize("call", ADMIN_TABLE)
 async def test_the_admins_side_is_for_admins(besieged: Besieged, call: str) -> None:
     method, _, path = call.partition(" ")
-    names = {"key": "product", "file": "sign-out.js", "storage": "s", "path:path": "../../etc/passwd"}
+    names = {"key": "product", "file": "js/sign-out.js", "storage": "s", "path:path": "../../etc/passwd"}
     for name, value in names.items():
         path = path.replace(f"{{{name}}}", value)
     if "/detail" in path or path.endswith("product/edit"):
