@@ -74,6 +74,18 @@ class Besieged:
         return [line for line in lines if '"level": "error"' in line or "Traceback" in line or "critical" in line]
 
 
+@pytest.fixture
+def hostile_seed(pytestconfig: pytest.Config) -> int:
+    """What requests and frames are made of: the same again for the same number."""
+    return int(pytestconfig.getoption("--hostile-seed"))
+
+
+@pytest.fixture
+def hostile_times(pytestconfig: pytest.Config) -> int:
+    """How many times as many of them as in a usual run."""
+    return int(pytestconfig.getoption("--hostile-times"))
+
+
 @pytest.fixture(scope="session")
 def _besieged(_shared_mariadb: MariaDB, _shared_redis: Redis) -> Iterator[Besieged]:
     database = _shared_mariadb.ensure().create_database()
