@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 import httpx
 import pytest
 
-from server.store.drops import DROPS_MAX
-from tests.client import Api, ApiError, LiveClient
+from tests.client import Api, LiveClient
 from tests.hostile.conftest import Besieged, Person, joined, sale_of
 from tests.hostile.surface import calls, served
 from tests.journeys.conftest import PASSWORD
@@ -216,15 +215,6 @@ async def test_a_replica_for_viewers_has_no_hosts_and_no_admins_side(
         described = (await http_.get("/api/openapi.json")).json()["paths"]
     assert "/api/streams" in described
     assert not [path for path in described if "/host" in path or "/admin" in path]
-
-
-async def test_a_hosts_run_sheet_has_an_end(besieged: Besieged, host: Api) -> None:
-    sale = await sale_of(besieged, host, quantity=1)
-    for _ in range(DROPS_MAX - 1):
-        await host.create_drop(sale.stream, "DEMO-1", stock={besieged.variant: 1})
-    with pytest.raises(ApiError) as refused:
-        await host.create_drop(sale.stream, "DEMO-1", stock={besieged.variant: 1})
-    assert (refused.value.status, refused.value.reason) == (409, "conflict")
 
 
 def _quoted(text: str) -> str:

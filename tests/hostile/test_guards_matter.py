@@ -14,6 +14,7 @@ import pytest_asyncio
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.types import Scope, Send
 
+import server.store.drops
 import server.store.streams
 import server.web.security
 from server import commands
@@ -46,6 +47,7 @@ async def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
     monkeypatch.chdir(tmp_path)
     settings = read({"DROPCAST_DATABASE_URL": f"sqlite+aiosqlite:///{tmp_path}/shop.db", "DROPCAST_RATE_LIMITS": "off"})
     await commands.init_db(settings)
+    await commands.seed_demo(settings)
     people = {Person.VIEWER: Role.VIEWER, Person.HOST: Role.HOST, Person.RIVAL: Role.HOST}
     for person, role in people.items():
         email = f"{person}@example.com"
@@ -164,3 +166,16 @@ async def test_each_attack_fails_at_its_guard_and_succeeds_without_it(inside: In
         with pytest.MonkeyPatch.context() as monkeypatch:
             take_away(monkeypatch)
             assert await attack(inside), f"{attack.__name__} fails although {take_away.__name__}"
+
+
+@pytest.mark.parametrize(("most", "status"), [(3, 409), (4, 201)], ids=["full", "control"])
+async def test_a_hosts_run_sheet_has_an_end(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch, most: int, status: int
+) -> None:
+    monkeypatch.setattr(server.store.drops, "DROPS_MAX", most)
+    await inside.call("POST", "/api/host/streams", Person.HOST, {"slug": "full", "title": "T"})
+    (product,) = (await inside.http.get("/api/products?q=DEMO-1")).json()["products"]
+    stock = [{"variant": product["variants"][0]["id"], "quantity": 1}]
+    drop = {"product": product["id"], "price": 1, "currency": "USD", "limit": 1, "stock": stock}
+    answers = [await inside.call("POST", "/api/host/streams/full/drops", Person.HOST, drop) for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [201, 201, 201, status]
