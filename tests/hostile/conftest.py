@@ -23,6 +23,7 @@ from tests.journeys.conftest import PASSWORD, furnish
 from tests.services.mariadb import MariaDB
 from tests.services.redis import Redis
 from tests.services.replica import Replica, shared_settings
+from tests.services.secrets import secrets_of_the_run
 
 
 class Person(StrEnum):
@@ -65,6 +66,7 @@ class Besieged:
         answer = httpx.post(f"{self.origin}/api/login", json=login, trust_env=False, verify=False)
         assert answer.status_code == 200, answer.text
         (cookie,) = answer.cookies.jar
+        secrets_of_the_run.remember("session cookie", str(cookie.value).partition(".")[0])
         self.cookies[person] = f"{cookie.name}={cookie.value}"
         return self.cookies[person]
 
