@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed
 from server.domain.drop import StockLine
 from server.domain.events import Event
 from server.protocol import codec, frames
+from tests.services.secrets import secrets_of_the_run
 
 WITHIN_S = 5.0
 LOG_MAX = 10_000
@@ -339,7 +340,8 @@ class Api:
     """
 
     def __init__(self, base_url: str, *, origin: str | None = None) -> None:
-        self.http = httpx.AsyncClient(base_url=base_url, timeout=10, trust_env=False)
+        overhear = {"response": [secrets_of_the_run.overhear]}
+        self.http = httpx.AsyncClient(base_url=base_url, timeout=10, trust_env=False, event_hooks=overhear)
         self._origin = origin or base_url.rstrip("/")
 
     async def __aenter__(self) -> Self:
@@ -384,7 +386,9 @@ class Api:
 
     async def ticket(self, stream: str) -> str:
         """A one-use ticket for the stream's socket."""
-        return str((await self.post("/api/ticket", {"stream": stream}))["ticket"])
+        ticket = str((await self.post("/api/ticket", {"stream": stream}))["ticket"])
+        secrets_of_the_run.remember("ticket", ticket)
+        return ticket
 
     async def stream(self, stream: str) -> dict[str, Any]:
         """`{stream, drops, stock, position}`."""

@@ -17,6 +17,7 @@ from tests.services.nginx import Nginx
 from tests.services.programs import MissingProgramsError, require_all
 from tests.services.redis import Redis
 from tests.services.replica import Replica, shared_settings
+from tests.services.secrets import secrets_of_the_run
 
 _ARTIFACTS = Path(__file__).resolve().parents[1] / "test-artifacts"
 
@@ -25,6 +26,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """How tests/faults is run; here, because options must be known before that folder is looked at."""
     parser.addoption("--fault-seed", type=int, default=None, help="the first round's seed (default: any)")
     parser.addoption("--fault-rounds", type=int, default=2, help="rounds of random kills, each with the next seed")
+    parser.addoption("--hostile-seed", type=int, default=1, help="what tests/hostile makes its requests and frames of")
+    parser.addoption("--hostile-times", type=int, default=1, help="how many times as many of them")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -37,6 +40,22 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         require_all()
     except MissingProgramsError as missing:
         raise pytest.UsageError(str(missing)) from None
+
+
+_LEAKS = pytest.StashKey[list[str]]()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """No secret that the tests used is in a log of any replica or command: one fails the run."""
+    session.config.stash[_LEAKS] = secrets_of_the_run.leaks()
+    if session.config.stash[_LEAKS]:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Says which, and where."""
+    for leak in config.stash.get(_LEAKS, []):
+        terminalreporter.write_line(f"SECRET IN A LOG: {leak}", red=True)
 
 
 @pytest.fixture(scope="session")

@@ -43,13 +43,13 @@ class Desk:
 
     async def start_stream(self, host: User, slug: str) -> Stream:
         """Goes live."""
-        stream, news = await self._streams.change_status(host, slug, StreamStatus.LIVE)
+        stream, news = await self._streams.change_status(host, _slug(slug), StreamStatus.LIVE)
         self._announce(news)
         return stream
 
     async def end_stream(self, host: User, slug: str) -> Stream:
         """Closes every drop of the stream, then ends it."""
-        state = await self._streams.whole(slug)
+        state = await self._streams.whole(_slug(slug))
         if state is not None and state.stream.status is not StreamStatus.ENDED:
             for drop in state.drops.values():
                 if drop.status is not DropStatus.CLOSED:
@@ -61,7 +61,7 @@ class Desk:
     async def schedule_drop(self, host: User, slug: str, plan: DropPlan) -> Drop:
         """Puts a drop on the run sheet."""
         plan.check()
-        return self._told(await self._drops.schedule(host, slug, plan))
+        return self._told(await self._drops.schedule(host, _slug(slug), plan))
 
     async def open_drop(self, host: User, drop_id: str) -> Drop:
         """Opens a drop to every viewer."""
@@ -83,6 +83,12 @@ class Desk:
         drop, news = changed
         self._announce(news)
         return drop
+
+
+def _slug(slug: str) -> str:
+    if not is_slug(slug):
+        raise Refused(Reason.NOT_FOUND, "there is no such stream")
+    return slug
 
 
 def _known(drop_id: str) -> str:

@@ -22,13 +22,7 @@ class Catalog:
 
     async def find(self, words: Sequence[str], *, after: str | None, limit: int) -> tuple[list[Product], str | None]:
         """Products with every word in title or SKU, newest first, and the cursor of the next page."""
-        conditions: list[ColumnElement[bool]] = [
-            or_(
-                func.lower(products.c.title).contains(word, autoescape=True),
-                func.lower(products.c.sku).contains(word, autoescape=True),
-            )
-            for word in words
-        ]
+        conditions = [_has(word) for word in words]
         if after is not None:
             conditions.append(products.c.id < after)
         query = select(products).where(and_(True, *conditions)).order_by(products.c.id.desc()).limit(limit + 1)
@@ -90,6 +84,13 @@ class Catalog:
             return (await _with_variants(connection, [row]))[0]
 
         return await self._database.run(work, again_on_duplicate=True)
+
+
+def _has(word: str) -> ColumnElement[bool]:
+    in_title = func.lower(products.c.title).contains(word, autoescape=True)
+    if not word.isascii():  # SKUs are ASCII, and MariaDB refuses to compare them with a character outside the BMP
+        return in_title
+    return or_(in_title, func.lower(products.c.sku).contains(word, autoescape=True))
 
 
 async def _with_variants(connection: AsyncConnection, rows: Sequence[RowMapping]) -> list[Product]:

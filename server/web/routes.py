@@ -1,79 +1,166 @@
-"""The whole surface in one list. A surface that a replica does not serve does not exist there: 404."""
+"""The whole surface in one list. A surface that a replica does not serve does not exist there: 404.
+
+A `Call` says beside its address what goes in and out; `GET /api/openapi.json` is made of that.
+"""
 
 from __future__ import annotations
 
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
-from server.web.account import AccountRoutes
+from server.domain.user import Role
+from server.web import shapes
+from server.web.account import AccountRoutes, AskTicket, SignIn
 from server.web.edge import Edge
 from server.web.health import HealthRoutes
-from server.web.host import HostRoutes
+from server.web.host import HostRoutes, NewDrop, NewStream, Restock
+from server.web.openapi import Call, Description
 from server.web.pages import PageRoutes
-from server.web.profile import ProfileRoutes
-from server.web.registration import RegistrationRoutes
+from server.web.profile import Code, Leave, NewAddress, NewName, NewPassword, ProfileRoutes
+from server.web.registration import Address, Register, RegistrationRoutes, Reset, Verify
 from server.web.sessions import SessionRoutes
 from server.web.viewer import ViewerRoutes
+
+_POST = "POST"
+_ANYBODY_SIGNED_IN, _HOST = Role.VIEWER, Role.HOST
+_WRONG_CODE_OR_PASSWORD, _NOT_THERE, _NOT_AS_THINGS_STAND = 401, 404, 409
 
 
 def routes(edge: Edge) -> list[BaseRoute]:
     """Every route of the surfaces this replica serves; the admin's is mounted by `app.py`."""
-    account, health, host = AccountRoutes(edge), HealthRoutes(edge), HostRoutes(edge)
-    pages, profile, registration = PageRoutes(edge), ProfileRoutes(edge), RegistrationRoutes(edge)
-    sessions, viewer = SessionRoutes(edge), ViewerRoutes(edge)
-    everywhere: list[BaseRoute] = [
+    everywhere = [*_pages_for_all(edge), *_sign_in(edge), *_own_account(edge)]
+    description = Description()
+    everywhere.append(Call("/api/openapi.json", description.openapi, gives=shapes.OpenApi))
+    served = [
+        *everywhere,
+        *(_for_viewers(edge) if "viewer" in edge.surfaces else []),
+        *(_for_hosts(edge) if "host" in edge.surfaces else []),
+        *(_for_both(edge) if {"viewer", "host"} & edge.surfaces else []),
+    ]
+    description.of(route for route in served if isinstance(route, Call))
+    return served
+
+
+def _pages_for_all(edge: Edge) -> list[BaseRoute]:
+    health, pages = HealthRoutes(edge), PageRoutes(edge)
+    return [
         Route("/livez", health.livez),
         Route("/readyz", health.readyz),
         Route("/metrics", health.metrics),
         Route("/login", pages.login),
-        Route("/api/login", account.login, methods=["POST"]),
-        Route("/api/logout", account.logout, methods=["POST"]),
-        Route("/api/me", account.me),
-        Route("/api/sessions", sessions.listed),
-        Route("/api/sessions/end-others", sessions.end_others, methods=["POST"]),
-        Route("/api/sessions/end-all", sessions.end_all, methods=["POST"]),
-        Route("/api/sessions/{session}/end", sessions.end, methods=["POST"]),
         Route("/forgot", pages.forgot),
-        Route("/api/forgot", registration.forgot, methods=["POST"]),
-        Route("/api/reset", registration.reset, methods=["POST"]),
         Route("/account", pages.account),
-        Route("/api/account/password", profile.change_password, methods=["POST"]),
-        Route("/api/account/email", profile.ask_address, methods=["POST"]),
-        Route("/api/account/email/confirm", profile.confirm_address, methods=["POST"]),
-        Route("/api/account/name", profile.change_name, methods=["POST"]),
-        Route("/api/account/delete", profile.delete, methods=["POST"]),
         Mount("/static", pages.static),
     ]
-    for_viewers: list[BaseRoute] = [
+
+
+def _sign_in(edge: Edge) -> list[BaseRoute]:
+    account, registration, sessions = AccountRoutes(edge), RegistrationRoutes(edge), SessionRoutes(edge)
+    wrong, needs, user = (_WRONG_CODE_OR_PASSWORD,), _ANYBODY_SIGNED_IN, shapes.UserAnswer
+    return [
+        Call("/api/login", account.login, method=_POST, takes=SignIn, gives=user, refuses=wrong, sets_cookie=True),
+        Call("/api/logout", account.logout, method=_POST),
+        Call("/api/me", account.me, needs=needs, gives=user),
+        Call("/api/sessions", sessions.listed, needs=needs, gives=shapes.SessionList),
+        Call("/api/sessions/end-others", sessions.end_others, method=_POST, needs=needs),
+        Call("/api/sessions/end-all", sessions.end_all, method=_POST, needs=needs),
+        Call("/api/sessions/{session}/end", sessions.end, method=_POST, needs=needs),
+        Call("/api/forgot", registration.forgot, method=_POST, takes=Address, status=202),
+        Call("/api/reset", registration.reset, method=_POST, takes=Reset, gives=user, refuses=wrong, sets_cookie=True),
+    ]
+
+
+def _own_account(edge: Edge) -> list[BaseRoute]:
+    profile = ProfileRoutes(edge)
+
+    def call(path: str, endpoint: object, takes: type, gives: type = shapes.UserAnswer, status: int = 200) -> Call:
+        refuses = (_WRONG_CODE_OR_PASSWORD, _NOT_AS_THINGS_STAND)
+        return Call(
+            f"/api/account/{path}",
+            endpoint,
+            method=_POST,
+            needs=_ANYBODY_SIGNED_IN,
+            takes=takes,
+            gives=gives,
+            refuses=refuses,
+            sets_cookie=gives is shapes.UserAnswer,
+            status=status,
+        )
+
+    return [
+        call("password", profile.change_password, NewPassword),
+        call("email", profile.ask_address, NewAddress, shapes.Nothing, status=202),
+        call("email/confirm", profile.confirm_address, Code),
+        call("name", profile.change_name, NewName),
+        call("delete", profile.delete, Leave, shapes.Nothing),
+    ]
+
+
+def _for_viewers(edge: Edge) -> list[BaseRoute]:
+    account, pages, registration = AccountRoutes(edge), PageRoutes(edge), RegistrationRoutes(edge)
+    viewer, wrong, user = ViewerRoutes(edge), (_WRONG_CODE_OR_PASSWORD,), shapes.UserAnswer
+    return [
         Route("/", pages.index),
         Route("/s/{stream}", pages.stream),
         Route("/orders", pages.orders),
         Route("/register", pages.register),
-        Route("/api/register", registration.register, methods=["POST"]),
-        Route("/api/resend", registration.resend, methods=["POST"]),
-        Route("/api/verify", registration.verify, methods=["POST"]),
-        Route("/api/ticket", account.ticket, methods=["POST"]),
-        Route("/api/orders", account.orders),
-        Route("/api/streams", viewer.streams),
+        Call("/api/register", registration.register, method=_POST, takes=Register, status=202),
+        Call("/api/resend", registration.resend, method=_POST, takes=Address, status=202),
+        Call(
+            "/api/verify",
+            registration.verify,
+            method=_POST,
+            takes=Verify,
+            gives=user,
+            refuses=(*wrong, _NOT_AS_THINGS_STAND),
+            sets_cookie=True,
+        ),
+        Call(
+            "/api/ticket",
+            account.ticket,
+            method=_POST,
+            needs=_ANYBODY_SIGNED_IN,
+            takes=AskTicket,
+            gives=shapes.TicketAnswer,
+            refuses=(_NOT_THERE,),
+        ),
+        Call("/api/orders", account.orders, needs=_ANYBODY_SIGNED_IN, query=("cursor",), gives=shapes.OrderList),
+        Call("/api/streams", viewer.streams, query=("cursor",), gives=shapes.StreamList),
     ]
-    for_both: list[BaseRoute] = [
-        Route("/api/streams/{stream}", viewer.stream),
-        Route("/api/products", viewer.products),
+
+
+def _for_both(edge: Edge) -> list[BaseRoute]:
+    viewer = ViewerRoutes(edge)
+    return [
+        Call("/api/streams/{stream}", viewer.stream, gives=shapes.StreamWhole),
+        Call("/api/products", viewer.products, query=("q", "cursor"), gives=shapes.ProductList),
         WebSocketRoute("/ws/{stream}", viewer.socket),
     ]
-    for_hosts: list[BaseRoute] = [
-        Route("/host", pages.host),
-        Route("/api/host/streams", host.streams),
-        Route("/api/host/streams", host.create_stream, methods=["POST"]),
-        Route("/api/host/streams/{stream}/start", host.start_stream, methods=["POST"]),
-        Route("/api/host/streams/{stream}/end", host.end_stream, methods=["POST"]),
-        Route("/api/host/streams/{stream}/drops", host.create_drop, methods=["POST"]),
-        Route("/api/host/drops/{drop}/open", host.open_drop, methods=["POST"]),
-        Route("/api/host/drops/{drop}/close", host.close_drop, methods=["POST"]),
-        Route("/api/host/drops/{drop}/restock", host.restock_drop, methods=["POST"]),
-    ]
+
+
+def _for_hosts(edge: Edge) -> list[BaseRoute]:
+    host, pages = HostRoutes(edge), PageRoutes(edge)
+
+    def command(path: str, endpoint: object, takes: type | None = None, status: int = 200) -> Call:
+        gives = shapes.DropAnswer if "drop" in path else shapes.StreamAnswer
+        return Call(
+            f"/api/host/{path}",
+            endpoint,
+            method=_POST,
+            needs=_HOST,
+            takes=takes,
+            gives=gives,
+            status=status,
+            refuses=(_NOT_AS_THINGS_STAND,),
+        )
+
     return [
-        *everywhere,
-        *(for_viewers if "viewer" in edge.surfaces else []),
-        *(for_hosts if "host" in edge.surfaces else []),
-        *(for_both if {"viewer", "host"} & edge.surfaces else []),
+        Route("/host", pages.host),
+        Call("/api/host/streams", host.streams, needs=_HOST, query=("cursor",), gives=shapes.StreamList),
+        command("streams", host.create_stream, NewStream, 201),
+        command("streams/{stream}/start", host.start_stream),
+        command("streams/{stream}/end", host.end_stream),
+        command("streams/{stream}/drops", host.create_drop, NewDrop, 201),
+        command("drops/{drop}/open", host.open_drop),
+        command("drops/{drop}/close", host.close_drop),
+        command("drops/{drop}/restock", host.restock_drop, Restock),
     ]

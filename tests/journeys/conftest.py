@@ -23,6 +23,7 @@ from tests.services.mariadb import MariaDB
 from tests.services.nginx import Nginx
 from tests.services.redis import Redis
 from tests.services.replica import Replica, shared_settings
+from tests.services.secrets import secrets_of_the_run
 
 PASSWORD = "correct horse battery staple"
 
@@ -79,7 +80,9 @@ class Shop:
         printed = io.StringIO()
         with redirect_stdout(printed):
             await commands.mint_tickets(read(self.settings), stream=stream, viewers=viewers, ttl_s=60)
-        return printed.getvalue().split()
+        for ticket in (tickets := printed.getvalue().split()):
+            secrets_of_the_run.remember("ticket", ticket)
+        return tickets
 
     async def with_ticket(self, at: Replica | Nginx, stream: str, ticket: str, **options: Any) -> LiveClient:
         """The bearer of a ticket joins."""

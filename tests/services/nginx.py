@@ -12,6 +12,7 @@ from typing import Any
 from nginx.render import Proxy, render
 from tests.services.process import Service, eventually
 from tests.services.programs import path_of
+from tests.services.secrets import secrets_of_the_run
 
 
 class Nginx(Service):
@@ -61,6 +62,12 @@ class Nginx(Service):
         except OSError:
             return False
         return True
+
+    def remove(self) -> None:
+        """Stops nginx and removes its folder; its logs are looked through for secrets at the end of the run."""
+        access = self.folder / "access.log"
+        secrets_of_the_run.keep(self.name, self.log_text() + (access.read_text() if access.exists() else ""))
+        super().remove()
 
     def access_log(self, *, lines: int, within_s: float = 5.0) -> list[dict[str, Any]]:
         """At least `lines` entries of the access log; nginx writes one a moment after the answer went out."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.services.process import Service
+from tests.services.secrets import secrets_of_the_run
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,6 +28,7 @@ class Replica(Service):
     def __init__(self, settings: Mapping[str, str]) -> None:
         super().__init__()
         self._settings = dict(settings)
+        secrets_of_the_run.remember_settings(settings)
 
     @property
     def host(self) -> str:
@@ -58,12 +60,17 @@ class Replica(Service):
         finally:
             connection.close()
 
+    def remove(self) -> None:
+        """Stops the replica and removes its folder; its log is looked through for secrets at the end of the run."""
+        secrets_of_the_run.keep(self.name, self.log_text())
+        super().remove()
+
 
 def run_command(
     arguments: Sequence[str], settings: Mapping[str, str], *, stdin: str | None = None, within_s: float = 60.0
 ) -> subprocess.CompletedProcess[str]:
     """`python -m server <arguments>` with these `DROPCAST_…` settings and no others, whatever its exit status."""
-    return subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "server", *arguments],
         input=stdin if stdin is not None else "",
         capture_output=True,
@@ -72,6 +79,8 @@ def run_command(
         timeout=within_s,
         check=False,
     )
+    secrets_of_the_run.keep("command", done.stderr)
+    return done
 
 
 def command_environment(settings: Mapping[str, str]) -> dict[str, str]:
