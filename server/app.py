@@ -15,6 +15,7 @@ from limits.aio.storage import Storage
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -112,7 +113,7 @@ def redis_client(settings: Settings) -> Redis:
         protocol=2,
         socket_timeout=1.0,
         socket_connect_timeout=1.0,
-        retry=Retry(NoBackoff(), 0),
+        retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),  # one that Redis closed meanwhile
     )
     return Redis.from_pool(pool)
 
