@@ -162,6 +162,12 @@ class LiveWSProtocol(WebSocketsSansIOProtocol):
             return
         super().send_receive_event_to_app()
 
+    def shutdown(self) -> None:
+        """The server ends. An upgrade that the app has not answered gets uvicorn's 500; the app's comes too late."""
+        unanswered = not self.handshake_complete
+        super().shutdown()
+        self.disconnected = self.disconnected or unanswered  # else a second answer would be an error in the log
+
     async def send(self, message: Any) -> None:
         """Sends an ASGI message of the app."""
         await super().send(message)
@@ -535,13 +541,13 @@ def check_uvicorn(config: uvicorn.Config) -> None:
             uvicorns,
             WebSocketsSansIOProtocol,
             "connection_lost connection_made data_received handle_connect handle_events handle_parser_exception"
-            " run_asgi send send_receive_event_to_app stop_keepalive",
+            " run_asgi send send_receive_event_to_app shutdown stop_keepalive",
         ),
         (
             uvicorns,
             protocol,
-            "close_sent conn connections curr_msg_data_type frames handshake_complete handshake_initiated loop queue"
-            " transport",
+            "close_sent conn connections curr_msg_data_type disconnected frames handshake_complete handshake_initiated"
+            " loop queue transport",
         ),
         (
             "websockets' ServerProtocol",

@@ -8,8 +8,7 @@ from starlette.responses import Response
 
 from server.web.answers import Json, body
 from server.web.edge import Edge
-from server.web.registration import host_of
-from server.web.security import delete_session_cookie
+from server.web.security import delete_session_cookie, host_of
 
 
 class NewPassword(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -10,7 +10,7 @@ from server.domain.user import User
 from server.web.account import with_session
 from server.web.answers import Json, body
 from server.web.edge import Edge
-from server.web.security import host_of as host_of  # for the account's own calls as well
+from server.web.security import host_of
 
 
 class Register(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

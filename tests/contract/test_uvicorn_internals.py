@@ -24,6 +24,7 @@ UVICORN_METHODS = [
     "run_asgi",
     "send",
     "send_receive_event_to_app",
+    "shutdown",
     "stop_keepalive",
 ]
 UVICORN_STATE = [
@@ -31,6 +32,7 @@ UVICORN_STATE = [
     "conn",
     "connections",
     "curr_msg_data_type",
+    "disconnected",
     "frames",
     "handshake_complete",
     "handshake_initiated",

@@ -23,7 +23,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from server.live import socket as live_socket
-from server.live.socket import LiveWSProtocol
+from server.live.socket import LiveWSProtocol, handover_of
 from tests.client import Api, LiveClient
 from tests.journeys.conftest import PASSWORD, furnish
 from tests.raw import BINARY, CLOSE, CONT, PING, PONG, TEXT, Ended, RawClient, Said, close, frame, upgrade
@@ -522,6 +522,19 @@ async def test_an_upgrade_the_app_does_not_answer_is_cut_and_the_app_is_told(
             await client.head()
         said = [await asyncio.wait_for(told.get(), 2) for _ in range(2)]
         assert [message["type"] for message in said] == ["websocket.connect", "websocket.disconnect"]
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_an_app_that_answers_an_upgrade_as_the_server_ends_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    async def answers_late(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        handover_of(scope).shutdown()
+        await send({"type": "websocket.http.response.start", "status": 503, "headers": []})
+        await send({"type": "websocket.http.response.body", "body": b"leaving"})
+
+    async with served(answers_late) as port, await RawClient.dial(port) as client:
+        await client.send(upgrade("/"))
+        assert (await client.head()).startswith(b"HTTP/1.1 500 ")
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
