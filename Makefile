@@ -6,7 +6,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 PORT ?= 8080
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP := $(BIN)/python -m pip --disable-pip-version-check --beside
 
 .PHONY: help
 help:
@@ -25,8 +25,8 @@ help:
 run: venv
 	@exec env DROPCAST_BIND='127.0.0.1:$(PORT)' $(BIN)/dropcast demo
 
-# Tests that start no replica. They run beside the others, in what those leave of two cores.
-QUIET := tests/contract tests/golden tests/laws tests/shape tests/unit
+# These run beside the others, in what those leave of two cores: here counts decide, and nobody has to be quick.
+BESIDE := tests/contract tests/golden tests/integration tests/laws tests/shape tests/unit
 
 .PHONY: test
 test: check programs
@@ -34,10 +34,10 @@ test: check programs
 	if [ $$# -eq 0 ]; then echo 'error: no *.test.js in tests/browser_unit' >&2; exit 1; fi; \
 	echo "node --test ($$# files)"; node --test "$$@"
 	@mkdir -p test-artifacts; \
-	nice -n 10 $(BIN)/pytest -q -p no:cacheprovider $(QUIET) >test-artifacts/quiet.log 2>&1 & quiet=$$!; \
-	trap 'kill $$quiet' INT TERM; \
-	$(BIN)/pytest -q $(addprefix --ignore=,$(QUIET)); loud=$$?; \
-	wait $$quiet; quiet=$$?; cat test-artifacts/quiet.log; test $$loud -eq 0 && test $$quiet -eq 0
+	nice -n 10 $(BIN)/pytest -q -p no:cacheprovider $(BESIDE) >test-artifacts/beside.log 2>&1 & beside=$$!; \
+	trap 'kill $$beside' INT TERM; \
+	$(BIN)/pytest -q $(addprefix --ignore=,$(BESIDE)); main=$$?; \
+	wait $$beside; beside=$$?; cat test-artifacts/beside.log; test $$main -eq 0 && test $$beside -eq 0
 
 # `make test` plays two of these rounds. The seed of each is printed; with SEED= its kills and wishes come again.
 ROUNDS ?= 20
@@ -84,7 +84,7 @@ venv: .venv/.stamp
 	@touch $@
 
 # uv resolves for every platform and Python at once; the files must not say where packages come from.
-UV_COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+UV_COMPILE := $(BIN)/uv pip compile pyproject.toml --beside --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 
 .PHONY: lock

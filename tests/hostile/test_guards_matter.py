@@ -66,7 +66,7 @@ async def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
             http.cookies.clear()
         yield Inside(http, cookies)
     # a task that is ended in the middle of a statement leaves its connection open; a process would have ended here
-    for left in [thing for thing in gc.get_objects() if isinstance(thing, aiosqlite.Connection)]:
+    for left in [thing for thing in gc.get_objects() if type(thing) is aiosqlite.Connection]:
         await left.close()
 
 

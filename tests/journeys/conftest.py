@@ -21,6 +21,7 @@ from server.settings import read
 from tests.client import Api, LiveClient
 from tests.services.mariadb import MariaDB
 from tests.services.nginx import Nginx
+from tests.services.process import eventually
 from tests.services.redis import Redis
 from tests.services.replica import Replica, shared_settings
 from tests.services.secrets import secrets_of_the_run
@@ -143,8 +144,10 @@ def premises(_shared_mariadb: MariaDB, _shared_redis: Redis) -> Iterator[Premise
 
 
 @pytest_asyncio.fixture
-async def shop(premises: Premises) -> AsyncIterator[Shop]:
-    """The shared shop; every invariant of its database is checked after each test."""
+async def shop(premises: Premises, mariadb: MariaDB, redis_server: Redis) -> AsyncIterator[Shop]:
+    """The shared shop, well; every invariant of its database is checked after each test."""
+    for replica in premises.replicas:  # an earlier test may have killed what this one has just brought back
+        assert await asyncio.to_thread(eventually, replica.hears_the_bus, within_s=10)
     async with opened(premises) as shop:
         yield shop
         await shop.verify()

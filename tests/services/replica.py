@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import secrets
 import subprocess
@@ -51,12 +52,21 @@ class Replica(Service):
         return command_environment({**self._settings, "DROPCAST_BIND": self.host})
 
     def is_ready(self) -> bool:
+        return self._readiness()[0] == 200
+
+    def hears_the_bus(self) -> bool:
+        """Ready, and with its bus: a replica whose Redis was restarted notices a moment later."""
+        status, said = self._readiness()
+        return status == 200 and json.loads(said)["details"]["bus"] == "up"
+
+    def _readiness(self) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
         try:
             connection.request("GET", "/readyz")
-            return connection.getresponse().status == 200
+            answer = connection.getresponse()
+            return answer.status, answer.read()
         except (OSError, http.client.HTTPException):
-            return False
+            return 0, b""
         finally:
             connection.close()
 
