@@ -25,8 +25,10 @@ help:
 run: venv
 	@exec env DROPCAST_BIND='127.0.0.1:$(PORT)' $(BIN)/dropcast demo
 
-# These run beside the others, in what those leave of two cores: here counts decide, and nobody has to be quick.
-BESIDE := tests/contract tests/golden tests/integration tests/laws tests/shape tests/unit
+# Three parts of the tests run side by side: each alone leaves much of two cores idle. Those that start no replica, and those
+# in which counts decide and nobody has to be quick, give way to the rest.
+QUIET := tests/contract tests/golden tests/laws tests/shape tests/unit
+PATIENT := tests/integration
 
 .PHONY: test
 test: check programs
@@ -34,10 +36,12 @@ test: check programs
 	if [ $$# -eq 0 ]; then echo 'error: no *.test.js in tests/browser_unit' >&2; exit 1; fi; \
 	echo "node --test ($$# files)"; node --test "$$@"
 	@mkdir -p test-artifacts; \
-	nice -n 10 $(BIN)/pytest -q -p no:cacheprovider $(BESIDE) >test-artifacts/beside.log 2>&1 & beside=$$!; \
-	trap 'kill $$beside' INT TERM; \
-	$(BIN)/pytest -q $(addprefix --ignore=,$(BESIDE)); main=$$?; \
-	wait $$beside; beside=$$?; cat test-artifacts/beside.log; test $$main -eq 0 && test $$beside -eq 0
+	nice -n 10 $(BIN)/pytest -q -p no:cacheprovider $(QUIET) >test-artifacts/quiet.log 2>&1 & quiet=$$!; \
+	nice -n 5 $(BIN)/pytest -q -p no:cacheprovider $(PATIENT) >test-artifacts/patient.log 2>&1 & patient=$$!; \
+	trap 'kill $$quiet $$patient' INT TERM; \
+	$(BIN)/pytest -q $(addprefix --ignore=,$(QUIET) $(PATIENT)); failed=$$?; \
+	wait $$patient || failed=1; wait $$quiet || failed=1; \
+	cat test-artifacts/patient.log test-artifacts/quiet.log; exit $$failed
 
 # `make test` plays two of these rounds. The seed of each is printed; with SEED= its kills and wishes come again.
 ROUNDS ?= 20

@@ -67,8 +67,9 @@ async def hears_nothing_more(client: LiveClient, drop: str) -> None:
 
 
 async def test_who_is_back_before_the_order_is_decided_gets_the_receipt_when_it_is(
-    shop: Shop, mariadb: MariaDB
+    own_shop: Shop, mariadb: MariaDB
 ) -> None:
+    shop = own_shop  # what is remembered is counted
     stream = await shop.live_stream()
     drop = await shop.drop(stream, 5)
     await shop.host.open(drop)
@@ -88,7 +89,10 @@ async def test_who_is_back_before_the_order_is_decided_gets_the_receipt_when_it_
         await hears_nothing_more(again, drop)
 
 
-async def test_who_is_away_while_the_order_is_decided_is_told_after_the_welcome(shop: Shop, mariadb: MariaDB) -> None:
+async def test_who_is_away_while_the_order_is_decided_is_told_after_the_welcome(
+    own_shop: Shop, mariadb: MariaDB
+) -> None:
+    shop = own_shop  # what is remembered is counted
     stream = await shop.live_stream()
     drop = await shop.drop(stream, 1)
     await shop.host.open(drop)
@@ -114,7 +118,8 @@ async def test_who_is_away_while_the_order_is_decided_is_told_after_the_welcome(
     assert await again.expect(frames.Receipt) == receipts[0]
 
 
-async def test_who_asks_again_themselves_gets_one_answer(shop: Shop, mariadb: MariaDB) -> None:
+async def test_who_asks_again_themselves_gets_one_answer(own_shop: Shop, mariadb: MariaDB) -> None:
+    shop = own_shop  # what is remembered is counted
     stream = await shop.live_stream()
     drop = await shop.drop(stream, 5)
     await shop.host.open(drop)
