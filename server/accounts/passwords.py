@@ -27,9 +27,13 @@ GUESSES_MIN = 1_000_000
 WAITING_MAX = 32
 """Hashes under way or waiting (each about 40 ms on one core). When full, a further sign-in is told to come back."""
 
-_NICE = 10  # the kernel gives a thread a tenth of what it gives the loop, when both want the same core
+WORKERS = max(1, (os.cpu_count() or 1) // 2)
+"""Threads that hash: half of the cores at the most, so that the event loop and the database have the others."""
 
-_FULL_FOR_S = 1  # in which two threads work off all who wait
+_NICE = 5
+"""Of these threads: the loop comes first, at three times their share of a core, and they still get on."""
+
+_FULL_FOR_S = 1  # in which one thread works off all who wait
 
 _JUDGED_MAX = 32
 """Characters zxcvbn looks at: the worst 32 take it about 30 ms, the worst 72 take 170 ms."""
@@ -38,7 +42,7 @@ _JUDGED_MAX = 32
 class Passwords:
     """Hashes and checks passwords on `workers` threads."""
 
-    def __init__(self, *, workers: int = 2, waiting_max: int = WAITING_MAX) -> None:
+    def __init__(self, *, workers: int = WORKERS, waiting_max: int = WAITING_MAX) -> None:
         # OWASP's password storage cheat sheet: argon2id with 19 MiB, t=2, p=1
         self._hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="argon2", initializer=_step_back)
