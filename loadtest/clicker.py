@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import time
 from typing import TYPE_CHECKING, Final
 
@@ -20,13 +22,13 @@ _lines: Final = msgspec.json.Decoder(list[StockLine])
 class Clicker(Watcher):
     """A viewer who orders as its process's `Book` says. `number` is unique in the process."""
 
-    __slots__ = ("_book", "_forgets", "_hearing", "_in_second", "_out", "_second", "held", "lines", "most_in_a_second",
-                 "number", "orders", "put_off", "stock_frames", "tickets", "waiting")  # fmt: skip
+    __slots__ = ("_book", "_forgets", "_gathering", "_in_second", "_out", "_second", "held", "lines",
+                 "most_in_a_second", "number", "orders", "put_off", "stock_frames", "tickets", "waiting")  # fmt: skip
 
     def __init__(self, company: Company, book: Book, number: int) -> None:
         super().__init__(company)
         self._book = book
-        self._hearing = False
+        self._gathering = False
         self._out: list[bytes] = []
         self._second = self._in_second = 0
         self.number = number
@@ -74,20 +76,26 @@ class Clicker(Watcher):
 
     def send(self, frame: bytes) -> None:
         """Writes; frames that answer one read leave together."""
-        if self._hearing:
+        if self._gathering:
             self._out.append(frame)
         else:
             self._transport.write(frame)
 
-    def _hear(self, data: bytes) -> None:
-        self._hearing = True
+    @contextmanager
+    def in_one_go(self) -> Iterator[None]:
+        """What is sent in this block leaves at its end, in one write."""
+        self._gathering = True
         try:
-            super()._hear(data)
+            yield
         finally:
-            self._hearing = False
+            self._gathering = False
             if self._out:
                 self._transport.write(b"".join(self._out))
                 self._out.clear()
+
+    def _hear(self, data: bytes) -> None:
+        with self.in_one_go():
+            super()._hear(data)
 
     def _take_receipt(self, payload: bytes, now_s: float) -> None:
         self._book.answered(self, payload, now_s)

@@ -38,8 +38,8 @@ class Ordering(msgspec.Struct, frozen=True):
     """How a crowd orders, one unit each time, from `start_s` (seconds since the epoch) on, for `seconds`.
 
     `rush`: each viewer once, at a moment of its own. `sustain`: each keeps `in_flight` orders unanswered, the next one
-    leaves with the answer; the first `warm_up_s` are not counted. `pace`: `rate_per_s` orders at fixed times, by one
-    viewer after the other.
+    leaves with the answer; the first `warm_up_s` are not counted. `pace`: `rate_per_s` orders at fixed times,
+    `in_flight` together by one viewer after the other.
     """
 
     how: Literal["rush", "sustain", "pace"]
@@ -222,7 +222,9 @@ class Book:
             early_s = due_s - time()
             if early_s > 0:
                 await asyncio.sleep(max(early_s, _STEP_S))
-            self._ask_new(clicker, due_s)
+            with clicker.in_one_go():
+                for _ in range(self._ordering.in_flight):
+                    self._ask_new(clicker, due_s)
 
     async def _sustain(self, clickers: Sequence[Clicker]) -> None:
         await asyncio.sleep(max(0.0, self._ordering.start_s - time()))
@@ -274,8 +276,8 @@ def _due(ordering: Ordering, clickers: Sequence[Clicker]) -> Iterable[tuple[floa
         return zip(moments, clickers, strict=True)
     turns = deque(clickers)
     random.shuffle(turns)
-    count = round(ordering.rate_per_s * seconds)
-    return zip((start_s + number / ordering.rate_per_s for number in range(count)), cycle(turns), strict=False)
+    every_s = ordering.in_flight / ordering.rate_per_s
+    return zip((start_s + number * every_s for number in range(round(seconds / every_s))), cycle(turns), strict=False)
 
 
 def together(parts: Sequence[Ordered]) -> Ordered | None:

@@ -1,8 +1,8 @@
 """How many orders a second one hot stock row takes: viewers order as fast as they are answered, then below that rate.
 
 Every viewer keeps some orders unanswered, the next leaves with the answer (closed loop): that is the rate. Then orders
-come at fixed times at a part of that rate (open loop): that is the latency, from when each was due. Other ways to sell
-come last, on a drop of their own in the same database.
+come at fixed times at a part of that rate, in the same handfuls (open loop): that is the latency, from when each was
+due. Other ways to sell come last, on a drop of their own in the same database.
 """
 
 from __future__ import annotations
@@ -85,8 +85,16 @@ async def _closed(options: argparse.Namespace, shop: Stall) -> tuple[Figures, li
 async def _open(options: argparse.Namespace, shop: Stall, rate_per_s: float) -> tuple[Figures, list[str]]:
     drop = await shop.put_on_sale(units=UNITS, limit=EACH_MAX)
     start_s, seconds = time() + _STARTS_AFTER_S, options.sustained
-    prefix = f"o{secrets.token_hex(3)}-"
-    ordering = Ordering("pace", drop, start_s, seconds, prefix, each_max=EACH_MAX, rate_per_s=rate_per_s)
+    ordering = Ordering(
+        "pace",
+        drop,
+        start_s,
+        seconds,
+        f"o{secrets.token_hex(3)}-",
+        in_flight=options.in_flight,
+        each_max=EACH_MAX,
+        rate_per_s=rate_per_s,
+    )
     at = f"at_{options.at_percent}_percent_"
     spent = await _spent_on(options, shop, ordering, start_s, start_s + seconds, "at fixed times")
     told, problems = await _audited(shop, drop)
