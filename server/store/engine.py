@@ -162,12 +162,19 @@ def is_duplicate(error: IntegrityError) -> bool:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Driver errors as ours: what may go away by itself becomes `Unavailable`, the rest stays a bug."""
+    """Driver errors as ours: what may go away by itself becomes `Unavailable`, the rest stays a bug.
+
+    A cancellation stays one: the ROLLBACK it sends over a connection that is dead would otherwise be all that is heard
+    of it, and whoever waits for the task's end would wait for ever.
+    """
     try:
         yield
     except (TimeoutError, PoolTimeoutError) as error:
         raise Unavailable("the database did not answer in time") from error
     except (OperationalError, InterfaceError) as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError from error
         if _code(error) in _AGAIN:
             raise _Again("the database asks to repeat the transaction") from error
         if _code(error) in _CHECK_VIOLATED:

@@ -68,7 +68,7 @@ async def test_a_newcomer_sees_a_drop_open_and_its_stock_fall_and_ctrl_c_ends_it
     status = await asyncio.to_thread(demo.await_exit, ENDS_WITHIN_S)
     assert status == 0, demo.log_text()
     assert eventually(lambda: not any(map(_runs, children)), within_s=1), "the crowd ends with its shop"
-    assert "Traceback" not in demo.log_text()
+    assert "Traceback" not in demo.log_text(), demo.log_text()
     assert "loadtest:" not in demo.log_text(), "the crowd has nothing to complain of"
 
 
