@@ -20,6 +20,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from starlette.requests import ClientDisconnect
 
 from admin_ui import build_admin
 from server import metrics
@@ -255,6 +256,7 @@ async def opened(settings: Settings) -> AsyncIterator[House]:
                 Refused: answers.on_refused,
                 Unavailable: answers.on_unavailable,
                 HTTPException: answers.on_http,
+                ClientDisconnect: answers.on_left,
                 Exception: answers.on_bug,
             },
         )

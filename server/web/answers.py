@@ -67,6 +67,11 @@ def refusal(error: Refused) -> Json:
     return Json({"error": {**said, "field": error.field} if error.field else said}, status, headers)
 
 
+async def on_left(_request: Request, _error: Exception) -> Response:
+    """Starlette's handler for a client that left before its body was whole: nobody hears this, and it is no error."""
+    return Response(status_code=400)
+
+
 async def on_refused(_request: Request, error: Exception) -> Response:
     """Starlette's handler for `Refused`."""
     assert isinstance(error, Refused)

@@ -453,6 +453,17 @@ async def test_viewers_who_vanish_between_hello_and_welcome_leave_nothing_behind
         assert receipt_of(await client.said()) == "after"
 
 
+async def test_who_leaves_in_the_middle_of_a_body_is_no_error(stage: Stage) -> None:
+    head = f"POST /api/login HTTP/1.1\r\nHost: {stage.replica.host}\r\nContent-Length: 100\r\n\r\n"
+    for _ in range(20):
+        client = await RawClient.dial(stage.replica.port)
+        await client.send(head.encode() + b'{"email":')
+        async with stage.joined():  # the call waits for the rest of its body by now
+            client.reset()
+    async with stage.joined():
+        pass
+
+
 async def test_an_upgrade_on_an_unknown_stream_is_closed_with_4504(stage: Stage) -> None:
     async with await RawClient.upgrade(stage.replica.port, "/ws/no-such-stream") as client:
         goodbye = await client.said()
