@@ -6,7 +6,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 PORT ?= 8080
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --beside
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: help
 help:
@@ -88,7 +88,7 @@ venv: .venv/.stamp
 	@touch $@
 
 # uv resolves for every platform and Python at once; the files must not say where packages come from.
-UV_COMPILE := $(BIN)/uv pip compile pyproject.toml --beside --universal --python-version 3.11 \
+UV_COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 
 .PHONY: lock
