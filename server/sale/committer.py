@@ -81,7 +81,7 @@ class _Lane:
     """A drop's orders: those waiting, and those of the batch that is being committed since `began`.
 
     `late`: that batch takes too long. It was answered `busy`, and may be decided all the same; whoever comes now would
-    wait behind it in vain. `most`: how many may queue.
+    wait behind it in vain. `most`: how many may queue. `viewers`: how many orders each has here, queued or in flight.
     """
 
     queue: deque[_Waiting] = field(default_factory=deque)
@@ -89,6 +89,20 @@ class _Lane:
     began: float = 0.0
     late: bool = False
     most: float = inf
+    viewers: dict[str, int] = field(default_factory=dict)
+
+    def take(self, waiting: _Waiting) -> None:
+        viewer = waiting.request.viewer
+        self.queue.append(waiting)
+        self.viewers[viewer] = self.viewers.get(viewer, 0) + 1
+
+    def forget(self, orders: Iterable[_Waiting]) -> None:
+        for waiting in orders:
+            viewer = waiting.request.viewer
+            if (more := self.viewers[viewer] - 1) > 0:
+                self.viewers[viewer] = more
+            else:
+                del self.viewers[viewer]
 
 
 class Committer:
@@ -147,10 +161,15 @@ class Committer:
             task = tasks.start(self._run(request.drop, lane), f"committer: {request.drop}", may_end=True)
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        lane.queue.append(waiting)
+        lane.take(waiting)
         if self._alarm is None:
             self._alarm = loop.call_at(now + self._within_s, self._answer_the_overdue)
         return waiting.future
+
+    def has_under_way(self, drop: str, viewer: str) -> bool:
+        """Whether an order of this viewer waits here or is being committed, also when it was told `busy` meanwhile."""
+        lane = self._lanes.get(drop)
+        return lane is not None and viewer in lane.viewers
 
     def put_off(self, ref: str, reason: Reason = Reason.BUSY) -> Rejected:
         """A refusal that says when to ask again."""
@@ -190,6 +209,7 @@ class Committer:
                     if len(batch) >= self._batch_max // 2:  # smaller ones do not show how fast bigger ones would be
                         lane.most = max(self._batch_max, len(batch) / took_s * QUEUE_S)
                     lane.flying, lane.late = (), False
+                    lane.forget(batch)
                     self._waiting -= len(batch)
             del self._lanes[drop]  # no await since the queue was seen empty: nobody can have joined it
 
@@ -277,8 +297,10 @@ class Committer:
         next_look = now + self._within_s  # a batch that begins meanwhile is not late before that
         for lane in self._lanes.values():
             while lane.queue and lane.queue[0].due <= now:
-                self._put_off([lane.queue.popleft()])
+                overdue = [lane.queue.popleft()]
                 self._waiting -= 1
+                lane.forget(overdue)
+                self._put_off(overdue)
             if lane.queue:
                 next_look = min(next_look, lane.queue[0].due)
             if not lane.flying or lane.late:
@@ -301,6 +323,7 @@ class Committer:
         """Answers a queue: certainly not decided, unless they ask again."""
         self._waiting -= len(lane.queue)
         self._put_off(lane.queue)
+        lane.forget(lane.queue)
         lane.queue.clear()
 
     def _put_off(self, orders: Iterable[_Waiting]) -> None:

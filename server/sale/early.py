@@ -1,9 +1,10 @@
 """Early refusals: sold out and closed are answered from memory, to those who surely have nothing of the drop.
 
-Two things must be known. That the drop is over: the stream's view on this replica says so, and un-says it with the
-first news of a restock. And that nobody asks again for an order that was accepted: who has bought is read from the
-database once (in the background, after the drop was known to be over) and kept; whoever is among them is sent to the
-database, which gives the first receipt again.
+Whoever has an order of the drop under way here is not refused so (`Intake`): it may be accepted yet, and may be asked
+for again meanwhile. Else two things must be known. That the drop is over: the stream's view on this replica says so,
+and un-says it with the first news of a restock. And that nobody asks again for an order that was accepted: who has
+bought is read from the database once (in the background, after the drop was known to be over) and kept; whoever is
+among them is sent to the database, which gives the first receipt again.
 
 Who bought is complete for a question because
 

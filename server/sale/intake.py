@@ -57,4 +57,6 @@ class Intake:
             return Reason.BAD_QUANTITY
         if not is_id(order.drop):
             return Reason.UNKNOWN_DROP
-        return self._early.refusal(known, order, viewer.id, joined_at_s) if known is not None else None
+        if known is None or self._committer.has_under_way(order.drop, viewer.id):
+            return None  # what was asked before may be accepted yet, and this may be the same ref
+        return self._early.refusal(known, order, viewer.id, joined_at_s)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -96,3 +97,30 @@ async def test_what_is_known_to_be_over_does_not_reach_the_book(intake: Intake, 
         await asyncio.sleep(0)
     assert intake.place(ANN, order, known, 0).result() == Rejected("r1", Reason.SOLD_OUT)
     assert len(book.asked) == 1
+
+
+async def test_who_has_an_order_under_way_is_not_refused_from_memory_for_it_may_be_accepted_yet() -> None:
+    book, going_on = Book(), asyncio.Event()
+    commit = book.commit
+
+    async def held(drop_id: str, batch: Sequence[OrderRequest]) -> tuple[tuple[Receipt, ...], News | None]:
+        await going_on.wait()
+        return await commit(drop_id, batch)
+
+    book.commit = held  # type: ignore[method-assign]
+    early = EarlyRefusals(book)
+    intake = Intake(Committer(early, lambda _: None), early)
+    over = Drop(DROP, "Hat", None, 1, "USD", 1, 0, None, (DropVariant("v", "One", 0, 3),), DropStatus.OPEN, "p")
+    order, ben = PlaceOrder(ref="r1", drop=DROP, quantity=1, variant="v"), replace(ANN, id="b" * 32)
+    first = intake.place(ANN, order, None, 0)
+    asked = intake.place(ben, order, over, 0)  # now who bought is read
+    for _ in range(5):
+        await asyncio.sleep(0)
+    cleo = intake.place(replace(ANN, id="c" * 32), order, over, 0)
+    assert cleo.result() == Rejected("r1", Reason.SOLD_OUT)  # at once, from memory
+    again = intake.place(ANN, order, over, 0)
+    assert not again.done()
+    going_on.set()
+    assert await asyncio.gather(first, asked, again) == [Rejected("r1", Reason.SOLD_OUT)] * 3
+    await asyncio.sleep(0)
+    assert intake.place(ANN, order, over, 0).done()  # decided: from memory again
