@@ -14,7 +14,7 @@ help:
 	@echo 'make test    everything: check, then all tests; installs what they need'
 	@echo 'make faults  20 rounds of random kills under load (ROUNDS=..., SEED=... for the same ones again)'
 	@echo 'make outage  MariaDB away for ten seconds in the middle of a rush, in three ways'
-	@echo 'make hostile three times the made-up requests and frames (TIMES=..., SEED=...)'
+	@echo 'make hostile eight times the made-up requests and frames (TIMES=..., SEED=...)'
 	@echo 'make check   format, lint, types, and who may import whom'
 	@echo 'make venv    .venv with the locked dependencies and .venv/bin/dropcast'
 	@echo 'make lock    both lock files again, from pyproject.toml'
@@ -51,7 +51,7 @@ faults: .venv/.stamp-dev programs
 	$(BIN)/pytest -q -s tests/faults --fault-rounds $(ROUNDS) $(if $(SEED),--fault-seed $(SEED))
 
 # `make test` makes one time the requests and frames, of seed 1. The seed is printed; with it they come again.
-TIMES ?= 3
+TIMES ?= 8
 
 .PHONY: hostile
 hostile: .venv/.stamp-dev programs

@@ -35,8 +35,8 @@ CHECKS = [
 ]
 
 
-USUAL_TIMES = 9
-"""How often each operation is called in each way: some 2,400 requests of the three people together."""
+USUAL_TIMES = 3
+"""How often each operation is called in each way: some 800 requests of the three people together."""
 
 
 @dataclass
