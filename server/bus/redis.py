@@ -96,13 +96,15 @@ class RedisBackend(BroadcastBackend):
                 await confirmed.wait()
 
     async def unsubscribe(self, group: str) -> None:
-        """No longer wants a channel."""
+        """No longer wants a channel; waits a second at the most, for whoever leaves must not hang on this."""
         self._wanted.discard(group)
         self._confirmed.pop(group, None)
         pubsub = self._pubsub
         if pubsub is not None:
-            with suppress(RedisError, OSError, TimeoutError):
-                await pubsub.unsubscribe(group)
+            # AttributeError: redis-py's, of a connection that was closed meanwhile
+            with suppress(RedisError, OSError, TimeoutError, AttributeError):
+                async with asyncio.timeout(_SUBSCRIBE_WITHIN_S):
+                    await pubsub.unsubscribe(group)
 
     async def publish(self, channel: str, message: str) -> None:
         """Rings once. Raises `Unavailable` when Redis does not take it within a second."""
