@@ -86,6 +86,11 @@ class Limiter:
         """One more. Raises `Refused` (`rate_limited`) with when to come back, and `Unavailable`."""
         await self._ask(rule, partial(self._hit, rule, key))
 
+    async def hit_code(self, address: str, host: str) -> None:
+        """One more code mailed to an address, asked for by `host`. Raises as `hit` does."""
+        await self.hit("codes.network", network_of(host))
+        await self.hit("codes.address", address)
+
     async def look(self, rule: str, key: str) -> None:
         """Raises as `hit` does when one more would be too many, and counts nothing."""
         await self._ask(rule, partial(self._look, rule, key))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from server.accounts.address import mailable
 from server.accounts.codes import Codes
-from server.accounts.limits import Limiter, network_of
+from server.accounts.limits import Limiter
 from server.accounts.passwords import Passwords
 from server.accounts.ports import UserBook
 from server.accounts.post import Post
@@ -50,8 +50,7 @@ class Profile:
         """Mails a code to the new address; one that has an account gets a mail that says so. `host` is who calls."""
         address = mailable(email)
         await self._sure(user, password)
-        await self._limiter.hit("codes.network", network_of(host))
-        await self._limiter.hit("codes.address", address)
+        await self._limiter.hit_code(address, host)
         taken = await self._users.by_email(address) is not None
         nonce = await self._codes.issue(Purpose.ADDRESS, user.id, address, "" if taken else address)
         await self._post.send(Purpose.KNOWN if taken else Purpose.ADDRESS, address, nonce)

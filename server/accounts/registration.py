@@ -9,7 +9,7 @@ import msgspec
 from server.accounts.address import mailable
 from server.accounts.codes import Codes
 from server.accounts.door import NAME_MAX
-from server.accounts.limits import Limiter, network_of
+from server.accounts.limits import Limiter
 from server.accounts.passwords import Passwords
 from server.accounts.ports import EndSessions, UserBook
 from server.accounts.post import Post
@@ -53,7 +53,7 @@ class Registration:
         """
         address, name = mailable(email), proper_name(name)
         await self._passwords.judge(password, (address, name))
-        await self._limit(address, host)
+        await self._limiter.hit_code(address, host)
         wish = _Wish(name, await self._passwords.hash(password))
         known = await self._users.by_email(address) is not None
         meant = "" if known else msgspec.json.encode(wish).decode()
@@ -63,7 +63,7 @@ class Registration:
     async def resend(self, email: str, *, host: str) -> None:
         """Mails a new code in place of the last one; does nothing when nobody registers with this address."""
         address = mailable(email)
-        await self._limit(address, host)
+        await self._limiter.hit_code(address, host)
         renewed = await self._codes.renew(Purpose.REGISTER, address)
         if renewed is not None:
             nonce, may_be_right = renewed
@@ -89,7 +89,7 @@ class Registration:
     async def forgot(self, email: str, *, host: str) -> None:
         """Mails a code for a new password; an address without an account gets a mail that says so."""
         address = mailable(email)
-        await self._limit(address, host)
+        await self._limiter.hit_code(address, host)
         known = await self._users.by_email(address)
         nonce = await self._codes.issue(Purpose.RESET, address, address, known[0].id if known else "")
         await self._post.send(Purpose.RESET if known else Purpose.UNKNOWN, address, nonce)
@@ -107,10 +107,6 @@ class Registration:
             await self._end_sessions(user.id)
         await self._post.tell(Purpose.PASSWORD_CHANGED, address)
         return user
-
-    async def _limit(self, address: str, host: str) -> None:
-        await self._limiter.hit("codes.network", network_of(host))
-        await self._limiter.hit("codes.address", address)
 
     async def _mail_registration(self, address: str, nonce: str, *, known: bool) -> None:
         await self._post.send(Purpose.KNOWN if known else Purpose.REGISTER, address, nonce)

@@ -39,9 +39,8 @@ class Intake:
         reason = self._refusal(viewer, order, known, joined_at_s)
         if reason is not None or viewer is None:
             refused: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
-            answer = (
-                self._committer.put_off if reason is Reason.DRAINING else Rejected
-            )  # where to come back is said by `drain`
+            # where to come back to is said by `drain`
+            answer = self._committer.put_off if reason is Reason.DRAINING else Rejected
             refused.set_result(answer(order.ref, reason or Reason.LOGIN_REQUIRED))
             return refused
         return self._committer.submit(

@@ -65,7 +65,8 @@ class RegistrationRoutes:
     async def verify(self, request: Request) -> Response:
         """`POST /api/verify`: the new account, signed in."""
         asked = await body(request, Verify)
-        await self._edge.porter.admit(host_of(request), *("codes.guess", "passwords.new")[: 1 + bool(asked.password)])
+        rules = ("codes.guess",) if asked.password is None else ("codes.guess", "passwords.new")
+        await self._edge.porter.admit(host_of(request), *rules)
         user = await self._edge.registration.verify(asked.email, asked.code, asked.password)
         return await signed_in(self._edge, request, user)
 

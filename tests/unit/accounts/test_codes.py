@@ -12,18 +12,11 @@ from server.accounts.codes import CODE_TTL_S, TRIES_MAX, Codes
 from server.accounts.keep import MemoryKeep
 from server.domain.errors import Reason, Refused, Unavailable
 from server.domain.mail import Purpose
+from tests.unit.accounts.book import Clock
 
 NEW, OLD = "n" * 32, "o" * 32
 ANN = "ann@example.com"
 REGISTER = Purpose.REGISTER
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.s = 0.0
-
-    def __call__(self) -> float:
-        return self.s
 
 
 @pytest.fixture

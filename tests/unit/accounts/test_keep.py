@@ -5,14 +5,7 @@ from __future__ import annotations
 import pytest
 
 from server.accounts.keep import MEMORY_MAX, MemoryKeep
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.s = 100.0
-
-    def __call__(self) -> float:
-        return self.s
+from tests.unit.accounts.book import Clock
 
 
 @pytest.fixture
