@@ -121,7 +121,7 @@ ADMIN_TABLE: dict[str, str] = {  # what an admin gets; a change without the form
     "POST /admin/_api/{key}/import": "403",
     "POST /admin/_api/{key}/action": "403",
     "POST /admin/_api/{key}/row-action": "403",
-    "GET /admin/_files/{storage}/{path:path}": "404",
+    "GET /admin/_files/{storage}/{path}": "404",
 }
 
 FRAME_TABLE: dict[str, tuple[str, str, str, str, str]] = {
