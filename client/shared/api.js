@@ -1,5 +1,6 @@
 // @ts-check
-/** HTTP: JSON in and out, and one kind of error with the server's reason and sentence. */
+/** HTTP: JSON in and out, and one kind of error with the server's reason, and a sentence in the reader's language. */
+import { sentenceOf } from "./refusals.js";
 
 const DEADLINE_MS = 15_000;
 
@@ -23,11 +24,12 @@ export class ApiError extends Error {
  * @param {"GET" | "POST"} method
  * @param {string} path
  * @param {object} [body]
+ * @param {AbortSignal} [wanted] ends the call when nobody wants its answer any more
  * @returns {Promise<any>} the answer's JSON, or null when it has none
  */
-export async function call(method, path, body) {
+export async function call(method, path, body, wanted) {
   /** @type {RequestInit} */
-  const init = { method, headers: { Accept: "application/json" }, signal: AbortSignal.timeout(DEADLINE_MS) };
+  const init = { method, headers: { Accept: "application/json" }, signal: within(DEADLINE_MS, wanted) };
   if (method === "POST") {
     init.headers = { ...init.headers, "Content-Type": "application/json" };
     init.body = JSON.stringify(body ?? {});
@@ -38,16 +40,17 @@ export async function call(method, path, body) {
     response = await fetch(path, init);
     text = await response.text();
   } catch {
-    throw new ApiError(0, "unreachable", "The server cannot be reached. Check your connection and try again.");
+    throw new ApiError(0, "unreachable", sentenceOf({ reason: "unreachable" }));
   }
   const answer = parsed(text);
   if (response.ok) return answer;
-  const { reason, detail, field } = answer?.error ?? {};
-  throw new ApiError(response.status, reason ?? "internal", detail || `The server answered ${response.status}.`, field);
+  const { reason = "internal", detail, field } = answer?.error ?? {};
+  const retryAfterS = Number(response.headers.get("Retry-After")) || undefined;
+  throw new ApiError(response.status, reason, sentenceOf({ reason, detail, field, retryAfterS }), field);
 }
 
-/** Reads; see `call`. @param {string} path */
-export const get = (path) => call("GET", path);
+/** Reads; see `call`. @param {string} path @param {AbortSignal} [wanted] */
+export const get = (path, wanted) => call("GET", path, undefined, wanted);
 /** Does; see `call`. @param {string} path @param {object} [body] */
 export const post = (path, body) => call("POST", path, body);
 
@@ -58,4 +61,14 @@ function parsed(text) {
   } catch {
     return null;
   }
+}
+
+/** @param {number} ms @param {AbortSignal} [wanted] */
+function within(ms, wanted) {
+  if (!wanted) return AbortSignal.timeout(ms);
+  const both = new AbortController(); // AbortSignal.any is younger than the browsers people have
+  setTimeout(() => both.abort(), ms);
+  wanted.addEventListener("abort", () => both.abort());
+  if (wanted.aborted) both.abort();
+  return both.signal;
 }

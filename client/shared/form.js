@@ -2,17 +2,18 @@
 /** Forms whose errors stand beside their fields, and whose first bad field gets the focus. */
 import { ApiError } from "./api.js";
 import { mark, say } from "./dom.js";
+import { t } from "./texts.js";
 
 /** @typedef {Record<string, string>} Values what was typed, by the fields' names */
 
 /** @type {Record<string, (value: string) => string>} What is missing in a field, or "". */
 const CHECKS = {
-  email: (value) => (/^\S+@\S+\.\S+$/.test(value.trim()) ? "" : "Enter an e-mail address, such as ann@example.com."),
-  name: (value) => (value.trim() ? "" : "Enter a name."),
-  password: (value) => (value ? "" : "Enter your password."),
-  old: (value) => (value ? "" : "Enter your password."),
+  email: (value) => (/^\S+@\S+\.\S+$/.test(value.trim()) ? "" : t("error.email")),
+  name: (value) => (value.trim() ? "" : t("form.name_missing")),
+  password: (value) => (value ? "" : t("form.password_missing")),
+  old: (value) => (value ? "" : t("form.password_missing")),
   new: newPassword,
-  code: (value) => (/^\d{6}$/.test(value.replace(/[\s-]/g, "")) ? "" : "Enter the six digits of the mail."),
+  code: (value) => (/^\d{6}$/.test(value.replace(/[\s-]/g, "")) ? "" : t("form.code_missing")),
 };
 
 /**
@@ -20,7 +21,7 @@ const CHECKS = {
  * @param {string} value
  */
 export function newPassword(value) {
-  return value.length >= 10 ? "" : "Use at least 10 characters.";
+  return value.length >= 10 ? "" : t("form.new_password_short");
 }
 
 /**
@@ -33,6 +34,7 @@ export function newPassword(value) {
 export function tend(form, busy, send) {
   const button = form.querySelector("[type=submit]");
   const words = button.textContent;
+  addEventListener("pageshow", (event) => event.persisted && ready()); // back to a page that had led on
   for (const field of fieldsOf(form)) field.addEventListener("input", () => complain(field, ""));
   form.addEventListener("submit", async (/** @type {Event} */ event) => {
     event.preventDefault();
@@ -49,9 +51,13 @@ export function tend(form, busy, send) {
     } catch (error) {
       refuse(form, error);
     }
+    ready();
+  });
+
+  function ready() {
     button.disabled = false;
     say(button, words);
-  });
+  }
 }
 
 /**
@@ -72,14 +78,9 @@ export function refuse(form, error) {
   if (!(error instanceof ApiError)) throw error;
   const field = fieldsOf(form).find((one) => one.name === error.field);
   if (field) {
-    complain(field, sentence(error.detail));
+    complain(field, error.detail);
     field.focus();
-  } else tell(form, sentence(error.detail), "bad");
-}
-
-/** @param {string} text */
-export function sentence(text) {
-  return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+  } else tell(form, error.detail, "bad");
 }
 
 /** @param {any} form @returns {any[]} */

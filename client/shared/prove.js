@@ -4,6 +4,7 @@ import { post } from "./api.js";
 import { byId, say } from "./dom.js";
 import { refuse, tell, tend } from "./form.js";
 import { safeNext } from "./login.js";
+import { t } from "./texts.js";
 
 /**
  * @typedef {object} Steps
@@ -22,13 +23,13 @@ export function askThenProve({ ask, again, prove, withCode = () => ({}) }) {
   /** @type {import("./form.js").Values} */
   let asked = {};
 
-  tend(asking, "Sending…", async (values) => {
+  tend(asking, t("form.sending"), async (values) => {
     asked = { ...values, email: values.email.trim() };
     await post(ask, asked);
     say(byId("sent-to"), asked.email);
     show(proving, asking, byId("code"));
   });
-  tend(proving, "One moment…", async (values) => {
+  tend(proving, t("form.moment"), async (values) => {
     await post(prove, { email: asked.email, ...withCode(asked), ...values });
     location.assign(safeNext(new URLSearchParams(location.search).get("next"), location.origin));
     await new Promise(() => {}); // the button stays as it is until the next page is there
@@ -37,7 +38,7 @@ export function askThenProve({ ask, again, prove, withCode = () => ({}) }) {
     tell(proving, "");
     try {
       await post(again, { email: asked.email });
-      tell(proving, "A new code is on its way. Earlier ones are no longer good.", "good");
+      tell(proving, t("prove.sent_again"), "good");
       byId("code").value = "";
       byId("code").focus();
     } catch (error) {

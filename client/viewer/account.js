@@ -4,21 +4,25 @@ import { ApiError, get, post } from "../shared/api.js";
 import { byId, say } from "../shared/dom.js";
 import { tell, tend } from "../shared/form.js";
 import { loginFor } from "../shared/login.js";
+import { t } from "../shared/texts.js";
 import { showSessions } from "./sessions.js";
+import "./top.js";
 
-/** @param {{name: string, email: string}} user */
+/** @param {{name: string, email: string, role: string}} user */
 function show(user) {
-  say(byId("who"), `Signed in as ${user.name}, ${user.email}`);
+  say(byId("who"), t("account.who", { name: user.name, email: user.email }));
+  say(byId("signed-in-name"), user.name);
+  byId("host-link").hidden = user.role === "viewer";
   byId("name").value = user.name;
   byId("user-name").value = user.email;
 }
 
-tend(byId("name-form"), "Saving…", async (values) => {
+tend(byId("name-form"), t("form.saving"), async (values) => {
   show((await post("/api/account/name", values)).user);
-  tell(byId("name-form"), "Saved.", "good");
+  tell(byId("name-form"), t("account.saved"), "good");
 });
 
-tend(byId("email-form"), "Sending…", async (values) => {
+tend(byId("email-form"), t("form.sending"), async (values) => {
   await post("/api/account/email", { ...values, email: values.email.trim() });
   say(byId("sent-to"), values.email.trim());
   byId("email-form").reset();
@@ -26,22 +30,22 @@ tend(byId("email-form"), "Sending…", async (values) => {
   byId("code").focus();
 });
 
-tend(byId("code-form"), "One moment…", async (values) => {
+tend(byId("code-form"), t("form.moment"), async (values) => {
   show((await post("/api/account/email/confirm", values)).user);
   byId("code-form").reset();
   byId("code-form").hidden = true;
-  tell(byId("email-form"), "Your address is changed. The old one gets a mail about it.", "good");
+  tell(byId("email-form"), t("account.email_done"), "good");
   byId("email").focus();
 });
 
-tend(byId("password-form"), "Changing…", async (values) => {
+tend(byId("password-form"), t("form.saving"), async (values) => {
   show((await post("/api/account/password", values)).user);
   byId("password-form").reset();
   showSessions(byId("sessions"));
-  tell(byId("password-form"), "Your password is changed, and every other device is signed out.", "good");
+  tell(byId("password-form"), t("account.password_done"), "good");
 });
 
-tend(byId("delete-form"), "Deleting…", async (values) => {
+tend(byId("delete-form"), t("account.deleting"), async (values) => {
   await post("/api/account/delete", values);
   location.replace("/");
 });

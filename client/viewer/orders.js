@@ -1,32 +1,67 @@
 // @ts-check
-/** The viewer's orders, newest first. */
-import { ApiError } from "../shared/api.js";
-import { make } from "../shared/dom.js";
-import { money, when } from "../shared/format.js";
+/** The viewer's orders, newest first, by day. */
+import { ApiError, get } from "../shared/api.js";
+import { byId, make, picture } from "../shared/dom.js";
+import { clock, day, money } from "../shared/format.js";
 import { loginFor } from "../shared/login.js";
-import { pagedList } from "../shared/pages.js";
+import { pagesOf, PagedList } from "../shared/pages.js";
+import { t } from "../shared/texts.js";
+import "./top.js";
 
 /**
  * @typedef {{id: string, ref: string, stream: string, drop: string, product: string, variant: string, title: string,
- *   quantity: number, total: number, currency: string, status: string, placed_at: number}} Order
+ *   image?: string | null, quantity: number, total: number, currency: string, status: string, placed_at: number}} Order
  */
 
-/** @type {Record<string, string>} */
-const STATUS = { accepted: "Ordered", held: "Held for you", cancelled: "Cancelled", refunded: "Refunded" };
+/** @type {Record<string, () => string>} */
+const STATUS = {
+  accepted: () => t("orders.accepted"),
+  held: () => t("orders.held"),
+  cancelled: () => t("orders.cancelled"),
+  refunded: () => t("orders.refunded"),
+};
 
 /** @param {Order} order */
 function tile(order) {
+  const img = make("img", { alt: "", width: 72, height: 72, loading: "lazy", decoding: "async" });
+  picture(img, order.image ?? null);
+  const placed = make("time", { dateTime: new Date(order.placed_at).toISOString() }, clock(order.placed_at));
+  const place = `/s/${encodeURIComponent(order.stream)}`;
   const main = make("div", { className: "tile-main" },
     make("p", { className: "tile-title" }, order.title),
-    make("p", { className: "tile-note" }, `Quantity ${order.quantity} · ${when(order.placed_at)}`));
+    make("p", { className: "tile-note" }, `${t("orders.quantity", { n: order.quantity })} · `, placed),
+    make("a", { className: "plain", href: place, "aria-label": t("orders.stream_of", { title: order.title }) }, t("orders.stream")));
   const side = make("div", { className: "tile-side" },
     make("p", { className: "tile-total" }, money(order.total, order.currency)),
-    make("p", { className: "tile-note" }, STATUS[order.status] ?? order.status));
-  return make("li", { className: "tile", "data-order": order.id }, main, side);
+    make("p", { className: `badge is-${order.status}` }, STATUS[order.status]?.() ?? order.status));
+  return make("li", { className: "tile", "data-order": order.id }, make("div", { className: "thumb" }, img), main, side);
 }
 
-pagedList("/api/orders", "orders", tile, (error) => {
-  if (!(error instanceof ApiError) || error.status !== 401) return false;
-  location.replace(loginFor("/orders"));
-  return true;
-});
+/** Each day has a heading; a page may begin in the middle of one. @param {any[]} tiles @param {Order[]} orders */
+function byDay(tiles, orders) {
+  orders.forEach(({ placed_at: at }, index) => {
+    const key = new Date(at).toDateString();
+    let last = list.lastElementChild;
+    if (last?.dataset.day !== key) {
+      last = make("section", { "data-day": key }, make("h2", {}, day(at)), make("ul", { className: "list" }));
+      list.append(last);
+    }
+    last.lastElementChild.append(tiles[index]);
+  });
+}
+
+const list = byId("list");
+new PagedList({
+  list,
+  more: byId("more"),
+  note: byId("note"),
+  empty: byId("empty"),
+  ask: pagesOf(get, "/api/orders", "orders"),
+  tile,
+  put: byDay,
+  handled: (error) => {
+    if (!(error instanceof ApiError) || error.status !== 401) return false;
+    location.replace(loginFor("/orders"));
+    return true;
+  },
+}).restart();

@@ -2,6 +2,7 @@
 /** Create an account: address, then the code of the mail, then on to where the viewer came from. */
 import { byId } from "../shared/dom.js";
 import { askThenProve } from "../shared/prove.js";
+import "./top.js";
 
 askThenProve({
   ask: "/api/register",

@@ -4,6 +4,7 @@ import { ApiError, get, post } from "../shared/api.js";
 import { make, say } from "../shared/dom.js";
 import { when } from "../shared/format.js";
 import { loginFor } from "../shared/login.js";
+import { t } from "../shared/texts.js";
 
 /**
  * @typedef {{id: string, device: string, created_at: number, seen_at: number, current: boolean}} Session
@@ -17,9 +18,9 @@ import { loginFor } from "../shared/login.js";
  */
 export function wordsOf(session, now = Date.now()) {
   return {
-    title: session.device || "An unknown device",
-    use: session.current ? "This device" : `Last used ${when(session.seen_at, now)}`,
-    since: `Signed in ${when(session.created_at, now)}`,
+    title: session.device || t("sessions.unknown"),
+    use: session.current ? t("sessions.this") : t("sessions.used", { when: when(session.seen_at, now) }),
+    since: t("sessions.since", { when: when(session.created_at, now) }),
   };
 }
 
@@ -35,17 +36,17 @@ const browserDoors = () => ({ get, post, leave: () => location.replace(loginFor(
 export function showSessions(element, doors = browserDoors()) {
   const list = make("ul", { className: "list", tabIndex: -1 });
   const note = make("p", { className: "note", role: "status" });
-  const others = make("button", { type: "button", className: "second-button", "data-testid": "end-others", hidden: true }, "Sign out everywhere else");
+  const others = make("button", { type: "button", className: "second-button", "data-testid": "end-others", hidden: true }, t("sessions.end_others"));
   others.addEventListener("click", () => act("/api/sessions/end-others", false));
-  const all = make("button", { type: "button", className: "second-button", "data-testid": "end-all" }, "Sign out everywhere");
+  const all = make("button", { type: "button", className: "second-button", "data-testid": "end-all" }, t("sessions.end_all"));
   all.addEventListener("click", () => act("/api/sessions/end-all", true));
   element.setAttribute("aria-labelledby", "sessions-title");
-  element.replaceChildren(make("h2", { id: "sessions-title" }, "Where you are signed in"), list,
+  element.replaceChildren(make("h2", { id: "sessions-title" }, t("sessions.title")), list,
     make("div", { className: "row" }, others, all), note);
   return load();
 
   async function load() {
-    say(note, "Loading…");
+    say(note, t("page.loading"));
     await attempt(async () => {
       /** @type {Session[]} */
       const sessions = (await doors.get("/api/sessions")).sessions;
@@ -58,7 +59,7 @@ export function showSessions(element, doors = browserDoors()) {
   /** @param {Session} session */
   function line(session) {
     const { title, use, since } = wordsOf(session);
-    const button = make("button", { type: "button", className: "plain", "aria-label": `Sign out: ${title}` }, "Sign out");
+    const button = make("button", { type: "button", className: "plain", "aria-label": t("sessions.end_one", { device: title }) }, t("account.sign_out"));
     button.addEventListener("click", () => act(`/api/sessions/${session.id}/end`, session.current));
     const main = make("div", { className: "tile-main" },
       make("p", { className: "tile-title" }, title),

@@ -13,6 +13,7 @@ _STATIC = re.compile(r"\b(?:from|import)\s*\"(\.[^\"]+)\"")
 _DYNAMIC = re.compile(r"\bimport\(\s*\"(\.[^\"]+)\"")
 _SAID = re.compile(r"\bt\(\s*\"([a-z0-9_.]+)\"")
 _SAID_BY_PREFIX = re.compile(r"\bt\(\s*`([a-z0-9_.]+)\$\{")
+_PART = re.compile(r"\{\{>([a-z]+)(?: ([^\s}]+))?\}\}")
 _IN_HTML = re.compile(r"\{\{([a-z0-9_.]+)\}\}")
 
 
@@ -41,6 +42,20 @@ def keys_in(source: str, known: Mapping[str, str]) -> set[str]:
     for prefix in _SAID_BY_PREFIX.findall(source):
         said.update(key for key in known if key.startswith(prefix))
     return said
+
+
+def with_parts(source: str, parts: Mapping[str, str]) -> str:
+    """A page with the parts it has in common with others put in.
+
+    `{{>head}}` is the part `head`; in `{{>top /orders}}` links of the part that lead to `/orders` are said to lead to
+    this very page. Raises `KeyError` for a part there is not.
+    """
+
+    def part(found: re.Match[str]) -> str:
+        name, here = found.groups()
+        return parts[name].rstrip("\n").replace(f'href="{here}"', f'href="{here}" aria-current="page"')
+
+    return _PART.sub(part, source)
 
 
 def keys_in_html(source: str) -> set[str]:

@@ -1,6 +1,8 @@
 """The pages: files of `client/`, in the reader's language; everything on them is asked for by their scripts.
 
 A page whose HTML names `{{lang}}` is made once for each language, with its `{{key}}`s filled in; any other is English.
+One that names `{{session}}` is made for who brings a session's cookie and for who brings none, so that its first sight
+of itself is right and a guest's browser need not ask. What pages have in common is kept in `viewer/parts/`.
 Into its head goes what its scripts need: the modules they import, so that they load at once, and the texts they say.
 """
 
@@ -10,7 +12,8 @@ import html
 import re
 import secrets
 from collections.abc import Mapping
-from functools import partial
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import msgspec
@@ -19,22 +22,28 @@ from starlette.responses import Response
 
 from server.web import modules, texts
 from server.web.assets import ASK_EACH_TIME, Asset, Assets
-from server.web.security import GUEST_COOKIE, is_over_tls
+from server.web.security import GUEST_COOKIE, is_over_tls, session_cookie
 
+_OFFLINE = "viewer/offline.html"
+_SOME, _NONE = "some", "none"
 _ENTRY = re.compile(r'<script type="module" src="/static/([^"]+)"')
 
 
 class PageRoutes:
-    """One file per page."""
+    """One file per page, and what a browser asks for to install the shop."""
 
     def __init__(self, client_dir: Path, assets: Assets) -> None:
         tables = texts.read(client_dir / "texts")
-        make = partial(_in_each_language, assets=assets, tables=tables)
+        parts = {path.stem: path.read_text() for path in (client_dir / "viewer" / "parts").glob("*.html")}
         self._pages = {
-            path.relative_to(client_dir).as_posix(): make(path.read_text())
+            path.relative_to(client_dir).as_posix(): _page_of(
+                modules.with_parts(path.read_text(), parts), assets=assets, tables=tables
+            )
             for folder in ("viewer", "host")
             for path in (client_dir / folder).glob("*.html")
         }
+        self._manifest = Asset.of((client_dir / "viewer/manifest.json").read_bytes(), "application/manifest+json")
+        self._worker = Asset.of(_worker(assets, self._pages[_OFFLINE]), "text/javascript")
 
     async def index(self, request: Request) -> Response:
         """`/`: the streams."""
@@ -68,34 +77,73 @@ class PageRoutes:
         """`/orders`."""
         return self._page(request, "viewer/orders.html")
 
+    async def shop(self, request: Request) -> Response:
+        """`/shop`: the catalogue, searched as one types."""
+        return self._page(request, "viewer/shop.html")
+
+    async def offline(self, request: Request) -> Response:
+        """`/offline`: what the service worker keeps, and shows when a page cannot be had."""
+        return self._page(request, _OFFLINE)
+
     async def host(self, request: Request) -> Response:
         """`/host`: where hosts sell."""
         return self._page(request, "host/host.html")
 
+    async def manifest(self, request: Request) -> Response:
+        """`/manifest.webmanifest`: how the shop is installed."""
+        return self._manifest.answer(request, {"Cache-Control": ASK_EACH_TIME})
+
+    async def worker(self, request: Request) -> Response:
+        """`/sw.js`: the service worker, another one with each version; at the root, for it minds what is below it."""
+        return self._worker.answer(request, {"Cache-Control": ASK_EACH_TIME})
+
     def _page(self, request: Request, name: str) -> Response:
         page = self._pages[name]
-        headers = {"Cache-Control": ASK_EACH_TIME}
-        if len(page) == 1:
-            return page[texts.DEFAULT].answer(request, headers)
         language = texts.language_of(request.headers.get("accept-language", ""))
-        return page[language].answer(request, {**headers, "Vary": "Accept-Language", "Content-Language": language})
+        session = _SOME if session_cookie(request) else _NONE
+        headers = {"Cache-Control": ASK_EACH_TIME}
+        if page.varies:
+            headers |= {"Vary": ", ".join(page.varies), "Content-Language": language}
+        asset = page.made.get((language, session)) or page.made.get((language, _NONE))
+        return (asset or page.made[texts.DEFAULT, _NONE]).answer(request, headers)
 
 
-def _in_each_language(source: str, *, assets: Assets, tables: Mapping[str, texts.Table]) -> dict[str, Asset]:
-    languages = tables if "{{lang}}" in source else {texts.DEFAULT: tables[texts.DEFAULT]}
-    return {
-        language: Asset.of(_made(source, assets, texts.TAGS[language], table).encode(), "text/html")
-        for language, table in languages.items()
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """A page made for each language and session that it tells apart, and the request's headers that decide."""
+
+    made: dict[tuple[str, str], Asset]
+    varies: tuple[str, ...]
+
+
+def _page_of(source: str, *, assets: Assets, tables: Mapping[str, texts.Table]) -> _Page:
+    keys = modules.keys_in_html(source)
+    if "lang" not in keys:
+        return _Page({(texts.DEFAULT, _NONE): _made(source, assets, texts.DEFAULT, tables[texts.DEFAULT], _NONE)}, ())
+    sessions, varies = (_NONE,), ("Accept-Language",)
+    if "session" in keys:
+        sessions, varies = (_NONE, _SOME), (*varies, "Cookie")
+    made = {
+        (language, session): _made(source, assets, texts.TAGS[language], tables[language], session)
+        for language, session in product(tables, sessions)
     }
+    return _Page(made, varies)
 
 
-def _made(source: str, assets: Assets, lang: str, table: texts.Table) -> str:
+def _made(source: str, assets: Assets, lang: str, table: texts.Table, session: str) -> Asset:
     words = {key: html.escape(text) for key, text in table.items()}
-    page = modules.filled(source, {**words, "lang": lang})
+    page = modules.filled(source, {**words, "lang": lang, "session": session})
     if entry := _ENTRY.search(source):
         head = _head(entry.group(1), assets, table)
         page = page.replace("</head>", f"{head}\n</head>", 1)
-    return page.replace('"/static/', f'"{assets.at("")}')
+    return Asset.of(page.replace('"/static/', f'"{assets.at("")}').encode(), "text/html")
+
+
+def _worker(assets: Assets, offline: _Page) -> bytes:
+    """The service worker, which names the version of the files it keeps, and changes with the page it keeps."""
+    pages = b"".join(asset.plain for asset in offline.made.values())
+    words = {"version": assets.version, "offline": Asset.of(pages, "text/html").etag.strip('"')}
+    return modules.filled(assets.scripts["viewer/sw.js"], words).encode()
 
 
 def _head(entry: str, assets: Assets, table: texts.Table) -> str:

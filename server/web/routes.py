@@ -52,6 +52,9 @@ def _pages_for_all(edge: Edge, pages: PageRoutes, assets: Assets) -> list[BaseRo
         Route("/login", pages.login),
         Route("/forgot", pages.forgot),
         Route("/account", pages.account),
+        Route("/offline", pages.offline),
+        Route("/manifest.webmanifest", pages.manifest),
+        Route("/sw.js", pages.worker),
         Route("/static/{file:path}", assets.get),
     ]
 
@@ -104,6 +107,7 @@ def _for_viewers(edge: Edge, pages: PageRoutes) -> list[BaseRoute]:
     return [
         Route("/", pages.index),
         Route("/s/{stream}", pages.stream),
+        Route("/shop", pages.shop),
         Route("/orders", pages.orders),
         Route("/register", pages.register),
         Call("/api/register", registration.register, method=_POST, takes=Register, status=202),

@@ -65,6 +65,10 @@ TABLE: dict[str, Row] = {
     "GET /login": anybody("200"),
     "GET /forgot": anybody("200"),
     "GET /account": anybody("200"),
+    "GET /offline": anybody("200"),
+    "GET /manifest.webmanifest": anybody("200"),
+    "GET /sw.js": anybody("200"),
+    "GET /shop": anybody("200"),
     "GET /orders": anybody("200"),
     "GET /register": anybody("200"),
     "GET /host": anybody("200"),  # the page is public, what it calls is not
