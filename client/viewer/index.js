@@ -87,7 +87,12 @@ const live = listOf("live", "live", {
     for (const tile of [...byId("live").children].slice(0, ASKED_MAX)) tellOffer(tile);
   },
 });
+const comingPages = pagesOf(get, "/api/streams", "streams", { status: "scheduled" });
 const coming = listOf("coming", "scheduled", {
+  ask: async (/** @type {string | null} */ cursor, /** @type {AbortSignal} */ wanted) => {
+    const { items, next } = await comingPages(cursor, wanted);
+    return { items: items.sort((a, b) => (a.starts_at ?? Infinity) - (b.starts_at ?? Infinity)), next };
+  },
   told: (/** @type {number} */ shown) => (byId("coming-part").hidden = shown === 0),
 });
 const past = listOf("past", "ended", {

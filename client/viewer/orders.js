@@ -9,8 +9,8 @@ import { t } from "../shared/texts.js";
 import "./top.js";
 
 /**
- * @typedef {{id: string, ref: string, stream: string, drop: string, product: string, variant: string, title: string,
- *   image?: string | null, quantity: number, total: number, currency: string, status: string, placed_at: number}} Order
+ * @typedef {{id: string, ref: string, stream: string, stream_title: string, drop: string, product: string, variant: string, title: string,
+ *   image: string | null, quantity: number, total: number, currency: string, status: string, placed_at: number}} Order
  */
 
 /** @type {Record<string, () => string>} */
@@ -24,17 +24,18 @@ const STATUS = {
 /** @param {Order} order */
 function tile(order) {
   const img = make("img", { alt: "", width: 72, height: 72, loading: "lazy", decoding: "async" });
-  picture(img, order.image ?? null);
+  picture(img, order.image);
   const placed = make("time", { dateTime: new Date(order.placed_at).toISOString() }, clock(order.placed_at));
   const place = `/s/${encodeURIComponent(order.stream)}`;
   const main = make("div", { className: "tile-main" },
     make("p", { className: "tile-title" }, order.title),
     make("p", { className: "tile-note" }, `${t("orders.quantity", { n: order.quantity })} · `, placed),
-    make("a", { className: "plain", href: place, "aria-label": t("orders.stream_of", { title: order.title }) }, t("orders.stream")));
+    make("a", { className: "plain", href: place }, order.stream_title));
   const side = make("div", { className: "tile-side" },
     make("p", { className: "tile-total" }, money(order.total, order.currency)),
     make("p", { className: `badge is-${order.status}` }, STATUS[order.status]?.() ?? order.status));
-  return make("li", { className: "tile", "data-order": order.id }, make("div", { className: "thumb" }, img), main, side);
+  return make("li", { className: "tile order", "data-order": order.id }, 
+    make("div", { className: "thumb" }, img), make("div", { className: "order-words" }, main, side));
 }
 
 /** Each day has a heading; a page may begin in the middle of one. @param {any[]} tiles @param {Order[]} orders */

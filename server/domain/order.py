@@ -47,6 +47,15 @@ class Order(Struct, frozen=True):
     placed_at: int
 
 
+class OrderSeen(Struct, frozen=True):
+    """An order as its viewer sees it: with its stream's slug and title, and the drop's picture or None."""
+
+    order: Order
+    stream: str
+    stream_title: str
+    image: str | None
+
+
 class Accepted(Struct, frozen=True):
     """The answer to an order that is in the database."""
 

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.domain.drop import DropStatus, StockLine
 from server.domain.events import DropEvent, EventKind
 from server.domain.news import News
-from server.domain.order import Order, OrderRequest, OrderStatus, Receipt
+from server.domain.order import Order, OrderRequest, OrderSeen, OrderStatus, Receipt
 from server.domain.stock import Decision, Offer, again, decide
 from server.store import events
 from server.store.engine import Database
@@ -220,14 +220,16 @@ class Orders:
 
     async def of_viewer(
         self, viewer: str, *, stream: str | None = None, after: str | None = None, limit: int = 20
-    ) -> tuple[list[tuple[Order, str]], str | None]:
-        """A viewer's orders, newest first, each with its stream's slug, and the cursor of the next page.
+    ) -> tuple[list[OrderSeen], str | None]:
+        """A viewer's orders, newest first, each with its stream's name and its drop's picture, and the next's cursor.
 
         With `stream`, a slug, only those of that stream; they are looked for among the viewer's own, which are few.
         """
         limit = min(limit, HISTORY_PAGE_MAX)
+        # looked up for the page's orders alone: as a join it may be what the database begins with
+        image = select(drops.c.image).where(drops.c.id == orders.c.drop_id).scalar_subquery().label("image")
         query = (
-            select(orders, streams.c.slug)
+            select(orders, streams.c.slug, streams.c.title.label("stream_title"), image)
             .join(streams, streams.c.id == orders.c.stream_id)
             .where(orders.c.viewer_id == viewer)
         )
@@ -237,8 +239,8 @@ class Orders:
             query = query.where(orders.c.id < after)
         async with self._database.reading() as connection:
             rows = (await connection.execute(query.order_by(orders.c.id.desc()).limit(limit + 1))).mappings().all()
-        page = [(_order(row), row["slug"]) for row in rows[:limit]]
-        return page, page[-1][0].id if len(rows) > limit else None
+        page = [OrderSeen(_order(row), row["slug"], row["stream_title"], row["image"]) for row in rows[:limit]]
+        return page, page[-1].order.id if len(rows) > limit else None
 
 
 def _order(row: RowMapping) -> Order:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from server.domain.errors import Reason, Refused
 from server.domain.ids import is_id
-from server.domain.order import Order
+from server.domain.order import OrderSeen
 from server.domain.user import User
 from server.domain.views import is_slug
 from server.web.answers import Json, body
@@ -70,7 +70,7 @@ class AccountRoutes:
         if stream is not None and not is_slug(stream):
             raise Refused(Reason.BAD_REQUEST, "stream must be a stream's slug, or be left out", field="stream")
         found, following = await self._edge.orders.of_viewer(user.id, stream=stream, after=cursor(request))
-        return Json({"orders": [_shown(order, slug) for order, slug in found], "next": following})
+        return Json({"orders": [_shown(seen) for seen in found], "next": following})
 
 
 def with_session(request: Request, cookie: str, user: User) -> Json:
@@ -88,15 +88,18 @@ def cursor(request: Request) -> str | None:
     return after
 
 
-def _shown(order: Order, slug: str) -> dict[str, Any]:
+def _shown(seen: OrderSeen) -> dict[str, Any]:
+    order = seen.order
     return {
         "id": order.id,
         "ref": order.ref,
-        "stream": slug,
+        "stream": seen.stream,
+        "stream_title": seen.stream_title,
         "drop": order.drop,
         "product": order.product,
         "variant": order.variant,
         "title": order.title,
+        "image": seen.image,
         "quantity": order.quantity,
         "total": order.total,
         "currency": order.currency,

@@ -15,7 +15,7 @@ from server.accounts.profile import Profile
 from server.accounts.registration import Registration
 from server.catalog.search import Search
 from server.domain.errors import Reason, Refused
-from server.domain.order import Order
+from server.domain.order import OrderSeen
 from server.domain.session import Caller
 from server.domain.stream import StreamState
 from server.domain.user import Role, User
@@ -32,8 +32,8 @@ class OrderHistory(Protocol):
 
     async def of_viewer(
         self, viewer: str, *, stream: str | None = None, after: str | None = None, limit: int = 20
-    ) -> tuple[list[tuple[Order, str]], str | None]:
-        """A page of orders, of one stream or of all, with their streams' slugs, newest first, and the next's cursor."""
+    ) -> tuple[list[OrderSeen], str | None]:
+        """A page of orders, of one stream or of all, newest first, and the next's cursor."""
         ...
 
 

@@ -48,15 +48,17 @@ class SessionList(msgspec.Struct, frozen=True):
 
 
 class OrderShown(msgspec.Struct, frozen=True):
-    """An order of one's own. `total` in minor units, `placed_at` in ms since the epoch, UTC."""
+    """An order of one's own, with its drop's picture. `total` in minor units, `placed_at` in ms since the epoch, UTC."""
 
     id: str
     ref: str
     stream: str
+    stream_title: str
     drop: str
     product: str
     variant: str
     title: str
+    image: str | None
     quantity: int
     total: int
     currency: str

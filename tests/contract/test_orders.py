@@ -55,9 +55,10 @@ async def test_an_accepted_order_is_in_the_database_for_everybody(shop: Shop, an
     assert receipt == Accepted(wish.ref, wish.order, 2, 4800, "USD")
     elsewhere = open_database(any_url)
     try:
-        ((order, slug),), after = await shop.beside(elsewhere).orders.of_viewer(wish.viewer)
+        (seen,), after = await shop.beside(elsewhere).orders.of_viewer(wish.viewer)
     finally:
         await elsewhere.close()
+    order = seen.order
     assert (order.id, order.ref, order.drop, order.variant, order.quantity, order.total) == (
         wish.order,
         wish.ref,
@@ -66,7 +67,8 @@ async def test_an_accepted_order_is_in_the_database_for_everybody(shop: Shop, an
         2,
         4800,
     )
-    assert (order.title, order.product, slug, after) == ("Hoodie", drop.product, shop.stream, None)
+    assert (order.title, order.product, seen.stream, after) == ("Hoodie", drop.product, shop.stream, None)
+    assert (seen.stream_title, seen.image) == ("Friday drops", drop.image)
     assert [(v.left, v.version) for v in (await shop.drop(drop)).variants] == [(5, 1), (5, 2)]
     assert shop.told[shop.stream][-1].stock == (StockLine(drop.id, drop.variants[1].id, 5, 2),)
     assert await shop.violations() == []
@@ -96,12 +98,12 @@ async def test_an_accepted_order_survives_a_server_killed_the_moment_after(
     async with asyncio.timeout(10):
         while True:
             try:
-                ((order, _),), _ = await shop.orders.of_viewer(shop.viewers[0])
+                (seen,), _ = await shop.orders.of_viewer(shop.viewers[0])
                 break
             except Unavailable:  # each pooled connection finds out once that it is dead
                 continue
     assert isinstance(receipt, Accepted)
-    assert order.id == receipt.order
+    assert seen.order.id == receipt.order
     assert await shop.violations() == []
 
 
@@ -316,7 +318,7 @@ async def test_a_viewers_orders_are_paged_newest_first(shop: Shop) -> None:
     for size in (3, 3, 1):
         page, after = await shop.orders.of_viewer(shop.viewers[0], after=after, limit=3)
         assert len(page) == size
-        seen += [order.id for order, _ in page]
+        seen += [one.order.id for one in page]
     assert after is None
     assert seen == sorted(bought, reverse=True)
 
@@ -330,7 +332,7 @@ async def test_a_viewers_orders_of_one_stream_are_found_among_their_own(shop: Sh
         await shop.order(drop, viewer=1)
     first, after = await shop.orders.of_viewer(shop.viewers[0], stream=shop.stream, limit=2)
     rest, end = await shop.orders.of_viewer(shop.viewers[0], stream=shop.stream, after=after, limit=2)
-    assert [(order.id, slug) for order, slug in first + rest] == [(bought[n], shop.stream) for n in (4, 2, 0)]
+    assert [(one.order.id, one.stream) for one in first + rest] == [(bought[n], shop.stream) for n in (4, 2, 0)]
     assert end is None
     assert await shop.orders.of_viewer(shop.viewers[2], stream=shop.stream) == ([], None)
     assert await shop.orders.of_viewer(shop.viewers[0], stream="nobody") == ([], None)
