@@ -27,8 +27,8 @@ async function prepare() {
   if (!page.ok) throw new Error(`${OFFLINE} answered ${page.status}`);
   const text = await page.clone().text();
   await cache.put(OFFLINE, page);
-  const needed = text.match(/"\/static\/[^"]+\.(js|css|svg)"/g) ?? [];
-  await cache.addAll(needed.map((address) => address.slice(1, -1)));
+  const needed = new Set(text.match(/(?<=")\/static\/[^"]+\.(js|css|svg)(?=")/g)); // `addAll` takes none twice
+  await cache.addAll([...needed]);
   await worker.skipWaiting(); // nothing an older page needs is kept by the older worker alone
 }
 

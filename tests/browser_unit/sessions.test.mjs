@@ -1,9 +1,12 @@
 // @ts-check
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { ApiError } from "../../client/shared/api.js";
+import { useTexts } from "../../client/shared/texts.js";
 import { showSessions, wordsOf } from "../../client/viewer/sessions.js";
 
+useTexts(JSON.parse(readFileSync(new URL("../../client/texts/en.json", import.meta.url), "utf8")), "en");
 const NOON = new Date(2026, 10, 23, 12).getTime();
 const session = (over = {}) => ({ id: "a", device: "Firefox on Linux", created_at: NOON, seen_at: NOON, current: false, ...over });
 
