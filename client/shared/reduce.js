@@ -6,7 +6,8 @@
  * @typedef {{id: string, label: string, left: number, version: number}} Variant
  * @typedef {"scheduled" | "open" | "sold_out" | "closed"} DropStatus
  * @typedef {{id: string, title: string, image: string | null, price: number, currency: string, limit: number,
- *   opens_at: number | null, closes_at: number | null, variants: Variant[], status: DropStatus, product: string}} Drop
+ *   opens_at: number | null, closes_at: number | null, variants: Variant[], status: DropStatus, product: string,
+ *   list_price?: number | null}} Drop
  * @typedef {{slug: string, title: string, host: string, status: "scheduled" | "live" | "ended",
  *   starts_at: number | null, video: string | null, viewers: number}} Stream
  * @typedef {{drop: string, variant: string, left: number, version: number}} StockLine
