@@ -11,6 +11,7 @@ from server.domain.user import Role
 from server.web import shapes
 from server.web.account import AccountRoutes, AskTicket, SignIn
 from server.web.assets import Assets
+from server.web.calendar import MEDIA_TYPE as CALENDAR
 from server.web.edge import Edge
 from server.web.health import HealthRoutes
 from server.web.host import HostRoutes, NewDrop, NewStream, Restock
@@ -126,8 +127,11 @@ def _for_viewers(edge: Edge, pages: PageRoutes) -> list[BaseRoute]:
             gives=shapes.TicketAnswer,
             refuses=(_NOT_THERE,),
         ),
-        Call("/api/orders", account.orders, needs=_ANYBODY_SIGNED_IN, query=("cursor",), gives=shapes.OrderList),
-        Call("/api/streams", viewer.streams, query=("cursor",), gives=shapes.StreamList),
+        Call(
+            "/api/orders", account.orders, needs=_ANYBODY_SIGNED_IN, query=("stream", "cursor"), gives=shapes.OrderList
+        ),
+        Call("/api/streams", viewer.streams, query=("status", "cursor"), gives=shapes.StreamList),
+        Call("/api/streams/{stream}/calendar", viewer.calendar, gives=shapes.CalendarFile, media_type=CALENDAR),
     ]
 
 

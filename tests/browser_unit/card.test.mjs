@@ -1,8 +1,9 @@
 // @ts-check
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { dropNews, stockNews } from "../../client/viewer/announce.js";
-import { cardOf, phaseOf, pinned, refusal, YOURS_MS } from "../../client/viewer/card.js";
+import "./texts.mjs";
+import { dropNews, stockNews } from "../../client/overlay/announce.js";
+import { cardOf, phaseOf, pinned, refusal, YOURS_MS } from "../../client/overlay/card.js";
 
 const NOW = 1_000_000;
 const drop = (over = {}) => ({
@@ -12,7 +13,7 @@ const drop = (over = {}) => ({
 const empty = [{ id: "v", label: "One", left: 0, version: 2 }];
 const sight = (over = {}) => ({
   drop: drop(), variant: "v", quantity: 1, link: "live", signedIn: true, ended: false, entry: null, outcome: null,
-  bought: 0, now: NOW, ...over,
+  bought: 0, now: NOW, step: null, ...over,
 });
 const entry = (state, reason = null) => ({ ref: "r", viewer: "a", drop: "d", variant: "v", quantity: 1, at: NOW, sentAt: NOW, state, reason });
 const answer = (receipt, at = NOW) => ({ receipt: { type: "receipt", ref: "r", ...receipt }, at, quantity: 1 });

@@ -92,6 +92,7 @@ TABLE: dict[str, Row] = {
     "GET /api/orders": signed_in("200"),
     "GET /api/streams": anybody("200"),
     "GET /api/streams/{stream}": anybody("200"),
+    "GET /api/streams/{stream}/calendar": anybody("200"),
     "GET /api/products": anybody("200"),
     "GET /api/host/streams": hosts("200", "200"),
     "POST /api/host/streams": hosts("201", "201", NEW),
