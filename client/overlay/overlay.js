@@ -203,7 +203,7 @@ export class DropcastOverlay extends HTMLElement {
     this.#turnTo(drop, now);
     const card = this.#decide(drop, now, state.stream.status === "ended" || closeCode === 4503);
     paintCard($, drop, card, this.#choice, {
-      turning: performance.now() - this.#turnedAt < TURN_MS,
+      waiting: performance.now() - this.#turnedAt < TURN_MS || !this.#wish.ready,
       resolve: this.#resolve,
     });
     this.#action = card.button.action;

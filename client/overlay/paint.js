@@ -64,9 +64,9 @@ function quietWords(stream, link, code) {
  * @param {import("./card.js").Drop} drop
  * @param {import("./card.js").Card} card
  * @param {{variant: string, quantity: number}} choice
- * @param {{turning: boolean, resolve: Resolve}} how whether the card just turned to this drop
+ * @param {{waiting: boolean, resolve: Resolve}} how whether Buy waits a moment: a tap meant for what was there before
  */
-export function paintCard($, drop, card, choice, { turning, resolve }) {
+export function paintCard($, drop, card, choice, { waiting, resolve }) {
   const root = $("card");
   mark(root, "data-drop", drop.id);
   mark(root, "data-phase", card.phase);
@@ -93,7 +93,7 @@ export function paintCard($, drop, card, choice, { turning, resolve }) {
   say($("back"), card.back ?? "");
   const buy = $("buy");
   // aria-disabled instead of disabled: the focus stays where the viewer put it.
-  mark(buy, "aria-disabled", card.button.action && !turning ? null : "true");
+  mark(buy, "aria-disabled", card.button.action && !waiting ? null : "true");
   mark(buy, "data-tone", card.button.tone);
   mark(buy, "data-action", card.button.action);
   say(buy, card.button.label);

@@ -165,7 +165,8 @@ class Sessions:
         finally:
             self._reading = None  # no await since nobody was seen waiting
             for _, _, answer in [*asked, *self._waiting]:  # after a bug: nobody may wait for ever
-                answer.cancel()
+                if not answer.done():
+                    answer.set_exception(Unavailable("what reads sessions has ended"))
             self._waiting.clear()
 
     async def _copy(self, ids: Iterable[str], held: dict[str, Session], now_ms: int) -> None:
