@@ -60,17 +60,13 @@ export class DropcastOverlay extends HTMLElement {
   }
 
   connectedCallback() {
+    const stream = this.getAttribute("stream");
     if (this.show) this.show.start();
-    else if (this.hasAttribute("stream")) this.#begin();
+    else if (stream) this.begin(stream);
   }
 
-  /** Begins with this stream, for pages that set properties first. @param {string} stream */
-  watch(stream) {
-    this.setAttribute("stream", stream);
-    if (!this.show && this.isConnected) this.#begin();
-  }
-
-  #begin() {
+  /** Begins, for a page that sets properties first and has put the element in without a `stream`. @param {string} stream */
+  begin(stream) {
     this.#root = this.attachShadow({ mode: "open" });
     const body = make("div", { className: "overlay", hidden: true }, ...frame());
     const styles = STYLES.map((path) => make("link", { rel: "stylesheet", href: new URL(path, import.meta.url).href }));
@@ -79,7 +75,7 @@ export class DropcastOverlay extends HTMLElement {
     Promise.all(ready).then(() => (body.hidden = false));
     this.#announcer = new Announcer(this.#$("status"));
     this.#wish = new Wish({ send: () => this.show.buy(this.#choice), changed: () => this.#soon() });
-    this.show = new Show(this.getAttribute("stream") ?? "", { server: this.server, ticket: this.ticket });
+    this.show = new Show(stream, { server: this.server, ticket: this.ticket });
     this.#listen();
     this.#touchAndTap();
     this.show.start();
@@ -391,5 +387,3 @@ export class DropcastOverlay extends HTMLElement {
   /** @param {string | null} path */
   #resolve = (path) => path && new URL(path, this.server).href;
 }
-
-customElements.define("dropcast-overlay", DropcastOverlay);

@@ -92,6 +92,11 @@ class Sessions:
                 user = await self._row(id_, copy=kept != _ROW_ONLY)
         return Caller(user, id_) if user else None
 
+    async def ends_at(self, id_: str) -> int | None:
+        """When a session ends at the latest, in ms; None when it does not hold. Raises `Unavailable`."""
+        now, found = await self._book.found({id_})
+        return next((session.ends_at for session in found if session.holds(now)), None)
+
     async def of_user(self, user_id: str) -> list[Session]:
         """A user's sessions that hold, the one used last first. Raises `Unavailable`."""
         return await self._book.of_user(user_id)
