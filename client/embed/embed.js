@@ -10,7 +10,7 @@
  */
 import { DropcastOverlay } from "../overlay/overlay.js";
 import { tabStorage } from "../shared/show.js";
-import { useTexts } from "../shared/texts.js";
+import { t, useTexts } from "../shared/texts.js";
 import { Pass } from "./pass.js";
 
 /** @type {Record<string, string>} */
@@ -19,6 +19,7 @@ const LANGUAGES = { en: "en", es: "es", zh: "zh-Hans" };
 /** The overlay with a viewer who has no cookie here. */
 class EmbeddedOverlay extends DropcastOverlay {
   /** @type {Pass | null} */ #pass = null;
+  #asked = false;
 
   /** @param {string} stream */
   begin(stream) {
@@ -28,6 +29,25 @@ class EmbeddedOverlay extends DropcastOverlay {
       this.signIn = () => void pass.ask();
     }
     super.begin(stream);
+    this.show.addEventListener("change", () => this.#doubt(stream));
+  }
+
+  /**
+   * A browser does not say why a socket was refused. One that never opened, at a shop that answers, on a page that may
+   * not read the stream: that page is not on the stream's list.
+   * @param {string} stream
+   */
+  async #doubt(stream) {
+    if (this.#asked || this.show.state || this.show.link.state !== "waiting") return;
+    this.#asked = true;
+    const readable = (/** @type {string | URL} */ at) => fetch(at, { cache: "no-store" }).then(() => true, () => false);
+    const there = await readable(new URL("../texts/en.json", import.meta.url));
+    const allowed = await readable(`${this.server}/api/streams/${encodeURIComponent(stream)}`);
+    this.#asked = false;
+    if (!there || allowed || this.show.state) return;
+    this.excuse = [t("embed.refused"), t("embed.refused_note", { origin: location.origin })];
+    console.error(`Dropcast: ${location.origin} may not embed "${stream}". Its host adds this origin to the stream's list.`);
+    this.show.stop();
   }
 
   disconnectedCallback() {

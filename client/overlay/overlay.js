@@ -14,7 +14,7 @@ import { t } from "../shared/texts.js";
 import { Announcer, dropNews } from "./announce.js";
 import { cardOf, mostOf, phaseOf, pinned, refusal, YOURS_MS } from "./card.js";
 import { frame } from "./frame.js";
-import { paintBar, paintCard, paintQuiet } from "./paint.js";
+import { paintBar, paintCard, paintQuiet, quietWords } from "./paint.js";
 import { paintDrops, paintOrders } from "./sheet.js";
 import { Wish } from "./wish.js";
 
@@ -35,6 +35,7 @@ export class DropcastOverlay extends HTMLElement {
   /** Fresh tickets for a page that the shop's cookie does not reach. @type {(() => Promise<string | null>) | undefined} */ ticket;
   /** The viewer's earlier orders of this stream, newest first. @type {() => Promise<import("./sheet.js").Bought[]>} */
   history = async () => [];
+  /** Why there is nothing to be shown, as a title and a sentence. @type {[string, string] | null} */ excuse = null;
   /** Leads to signing in, and back to this choice. @type {(choice: Choice) => void} */ signIn = () => {};
 
   /** @type {ShadowRoot} */ #root;
@@ -192,7 +193,7 @@ export class DropcastOverlay extends HTMLElement {
     $("quiet").hidden = Boolean(drop);
     paintBar($, state?.stream ?? null, link.state);
     say($("open-orders"), signedIn === false ? t("overlay.sign_in") : t("overlay.my_orders"));
-    if (!state || !drop) return paintQuiet($, state?.stream ?? null, link.state, closeCode);
+    if (!state || !drop) return paintQuiet($, this.excuse ?? quietWords(state?.stream ?? null, link.state, closeCode));
     $("open-drops").hidden = state.drops.length < 2;
     say($("open-drops"), t("overlay.all_drops", { n: state.drops.length }));
     this.#paintSheet(state.drops, now);

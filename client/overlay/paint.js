@@ -31,21 +31,20 @@ export function paintBar($, stream, link) {
   say($("viewers"), count(stream.viewers));
 }
 
-/**
- * What stands in the card's place when there is no drop to show.
- * @param {Find} $
- * @param {import("../shared/reduce.js").Stream | null} stream null before the first welcome
- * @param {string} link
- * @param {number | null} closeCode why the link is over
- */
-export function paintQuiet($, stream, link, closeCode) {
-  const [title, note] = quietWords(stream, link, closeCode);
+/** What stands in the card's place. @param {Find} $ @param {[string, string]} words */
+export function paintQuiet($, [title, note]) {
   say($("quiet-title"), title);
   say($("quiet-note"), note);
 }
 
-/** @param {import("../shared/reduce.js").Stream | null} stream @param {string} link @param {number | null} code */
-function quietWords(stream, link, code) {
+/**
+ * Why there is no drop to show, as a title and a sentence.
+ * @param {import("../shared/reduce.js").Stream | null} stream null before the first welcome
+ * @param {string} link
+ * @param {number | null} code why the link is over
+ * @returns {[string, string]}
+ */
+export function quietWords(stream, link, code) {
   if (code === 4504) return [t("quiet.unknown"), t("quiet.unknown_note")];
   if (code === 4503 || stream?.status === "ended") return [t("quiet.ended"), t("quiet.ended_note")];
   if (code === 4501) return [t("quiet.not_allowed"), t("quiet.not_allowed_note")];
