@@ -7,13 +7,13 @@ import { phaseOf, stockWords } from "./card.js";
 /** Units the meter can show one by one; more than that is simply "plenty". */
 const PIPS = 10;
 
-/** @type {Record<string, string>} */
+/** @type {Record<import("../shared/link.js").LinkState, string>} */
 const LINK_WORDS = { connecting: "Connecting…", waiting: "Reconnecting…", live: "Connected", over: "Disconnected" };
 
 /**
  * The top bar and the slate.
  * @param {import("../shared/reduce.js").Stream} stream
- * @param {string} link
+ * @param {import("../shared/link.js").LinkState} link
  * @param {boolean} videoFailed
  */
 export function paintBar(stream, link, videoFailed) {
@@ -32,7 +32,7 @@ export function paintBar(stream, link, videoFailed) {
   paintLink(link);
 }
 
-/** The badge of the link, always a word. @param {string} link */
+/** The badge of the link, always a word. @param {import("../shared/link.js").LinkState} link */
 export function paintLink(link) {
   const badge = byId("link-state");
   mark(badge, "data-state", link);
@@ -60,7 +60,8 @@ export function paintQuiet(stream, link, closeCode) {
   if (!stream) say(byId("slate-note"), link === "over" ? "" : "Connecting to the stream…");
 }
 
-/** @param {import("../shared/reduce.js").Stream | null} stream @param {string} link @param {number | null} code */
+/** @param {import("../shared/reduce.js").Stream | null} stream @param {string} link @param {number | null} code
+ * @returns {[string, string]} */
 function quietWords(stream, link, code) {
   if (code === 4504) return ["No such stream", "The address may be mistyped, or the stream was taken down."];
   if (code === 4503 || stream?.status === "ended") return ["The stream has ended", "Thank you for watching."];
@@ -135,8 +136,8 @@ function paintVariants(drop, chosen, locked, over) {
       box.append(make("label", {}, input, make("span", {}, label, make("small"))));
     }
   }
-  box.querySelectorAll("label").forEach((/** @type {any} */ label, /** @type {number} */ place) => {
-    const { id, left } = drop.variants[place];
+  drop.variants.forEach(({ id, left }, place) => {
+    const label = box.querySelectorAll("label")[place];
     const input = label.querySelector("input");
     input.checked = id === chosen;
     input.disabled = locked && id !== chosen;
