@@ -112,7 +112,7 @@ lock:
 	$(PIP) install --upgrade uv
 	$(UV_COMPILE) -o requirements.lock
 	$(UV_COMPILE) --group dev -o requirements-dev.lock
-	cd client && npm install --package-lock-only --no-audit --no-fund --loglevel=error
+	.ci/lock-packages
 
 .PHONY: clean
 clean:

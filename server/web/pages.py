@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import secrets
+from functools import cached_property
+from pathlib import Path
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
@@ -11,6 +14,7 @@ from starlette.types import Scope
 
 from server.web.edge import Edge
 from server.web.security import GUEST_COOKIE
+from server.web.vendor import vendored
 
 
 class PageRoutes:
@@ -18,7 +22,11 @@ class PageRoutes:
 
     def __init__(self, edge: Edge) -> None:
         self._client_dir = edge.client_dir
-        self.static = _Static(directory=edge.client_dir)
+
+    @cached_property
+    def static(self) -> StaticFiles:
+        """`/static/`."""
+        return _Static(self._client_dir)
 
     async def index(self, _request: Request) -> Response:
         """`/`: the streams."""
@@ -63,8 +71,17 @@ class PageRoutes:
 class _Static(StaticFiles):
     """Scripts, styles and pictures: kept by browsers, but asked about each time, so that a deploy shows at once."""
 
+    def __init__(self, client_dir: Path) -> None:
+        super().__init__(directory=client_dir)
+        self._vendored = vendored(client_dir)
+
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """The file, with the caching rule."""
-        response = await super().get_response(path, scope)
+        """The file, with the caching rule. What only tools read is not there: packages, and files of no folder."""
+        if file := self._vendored.get(path):
+            response: Response = FileResponse(file, media_type="text/javascript")
+        elif "/" not in path or path.startswith("node_modules/") or path.endswith(".ts"):
+            raise HTTPException(404)
+        else:
+            response = await super().get_response(path, scope)
         response.headers["Cache-Control"] = "no-cache"
         return response
