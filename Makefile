@@ -17,8 +17,8 @@ help:
 	@echo 'make outage  MariaDB away for ten seconds in the middle of a rush, in three ways'
 	@echo 'make hostile eight times the made-up requests and frames (TIMES=..., SEED=...)'
 	@echo 'make check   format, lint, types of both sides, and who may import whom'
-	@echo 'make screenshots  pictures of every state of every page, in test-artifacts/screenshots (STATES=..., VARIANTS=...)'
-	@echo 'make lighthouse   the pages as Lighthouse sees them on a phone; fails below 95 (PAGES=...)'
+	@echo 'make screenshots  pictures of every state of every page (STATES=..., VARIANTS=..., SIZES=...)'
+	@echo 'make lighthouse   what Lighthouse says of the pages on a phone; fails below 95 (PAGES=...)'
 	@echo 'make venv    .venv with the locked dependencies and .venv/bin/dropcast'
 	@echo 'make lock    the lock files again, from pyproject.toml and client/package.json'
 	@echo 'make clean   removes what the others made'
@@ -72,6 +72,17 @@ check: .venv/.stamp-dev client/node_modules/.stamp-dev
 	$(BIN)/lint-imports
 	$(TSC) --project client/tsconfig.json
 	$(TSC) --project client/tsconfig.tests.json
+
+# Names or patterns, by commas: STATES='stream-*', VARIANTS='light,zh', SIZES=phone.
+.PHONY: screenshots
+screenshots: .venv/.stamp-dev programs
+	@.ci/install-fonts
+	$(BIN)/python -m tests.browser.screenshots --states '$(or $(STATES),*)' --variants '$(or $(VARIANTS),*)' \
+	--sizes '$(or $(SIZES),*)'
+
+.PHONY: lighthouse
+lighthouse: .venv/.stamp-dev client/node_modules/.stamp-dev programs
+	$(BIN)/python -m tests.browser.lighthouse $(if $(PAGES),--pages '$(PAGES)')
 
 .PHONY: programs
 programs:

@@ -44,6 +44,7 @@ async def write_montage(
 ) -> Path:
     """`{size}.png`: a row for each state, a column for each variant."""
     wide, high = _MONTAGE[size]
+    variants = [one for one in variants if any(_figure(folder, size, state, one) for state in states)]
     cells = []
     for state in states:
         row = [_figure(folder, size, state, variant, "cut") for variant in variants]

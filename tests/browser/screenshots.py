@@ -28,8 +28,14 @@ from tests.services.chromium import chromium
 
 FOLDER = Path(__file__).resolve().parents[2] / "test-artifacts" / "screenshots"
 SIZES = {"phone": PHONE, "desktop": DESKTOP}
+ONCE = {"standard": 16, "fixed": 13}
 TWICE = {"standard": 32, "fixed": 26}
 """Letters twice as large, as the browser's own setting makes them: `rem` and media queries follow."""
+
+_PICTURES_ARE_THERE = """() => [...document.images].every((one) => {
+  const { top, width } = one.getBoundingClientRect();
+  return one.complete || width === 0 || top > innerHeight;
+})"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +82,33 @@ async def shoot(stage: Stage, browser: Browser, state: State, size: str, variant
 async def _picture(page: Page, state: State, size: str, variant: Variant) -> Path:
     media = {"color_scheme": "light", "forced_colors": "none", "reduced_motion": "no-preference", **variant.media}
     await page.emulate_media(**media)
-    debugger = await page.context.new_cdp_session(page)
-    if variant.twice:
-        await debugger.send("Page.setFontSizes", {"fontSizes": TWICE})
     path = FOLDER / size / f"{state.name}.{variant.name}.png"
-    await page.screenshot(path=path, full_page=state.whole, animations="disabled", caret="hide")
     if variant.twice:
-        await debugger.send("Page.setFontSizes", {"fontSizes": {"standard": 16, "fixed": 13}})
-    await debugger.detach()
+        await _make_letters_twice(page, whole=state.whole)
+    await page.wait_for_function(_PICTURES_ARE_THERE)
+    await page.screenshot(path=path, full_page=state.whole and not variant.twice, animations="disabled", caret="hide")
+    if variant.twice:
+        await _set_letters(page, ONCE)
+        await page.set_viewport_size(SIZES[size])
     return path
+
+
+async def _make_letters_twice(page: Page, *, whole: bool) -> None:
+    await _set_letters(page, TWICE)
+    height = await page.evaluate("document.documentElement.scrollHeight")
+    if whole and (size := page.viewport_size) and height > size["height"]:
+        # a window that changes its size forgets the letters, and so does a picture of more than the window
+        await page.set_viewport_size({"width": size["width"], "height": height})
+        await _set_letters(page, TWICE)
+
+
+async def _set_letters(page: Page, sizes: dict[str, int]) -> None:
+    debugger = await page.context.new_cdp_session(page)
+    await debugger.send("Page.setFontSizes", {"fontSizes": sizes})
+    await page.wait_for_function(
+        "(size) => getComputedStyle(document.documentElement).fontSize === size", arg=f"{sizes['standard']}px"
+    )
+    await debugger.detach()
 
 
 async def run(wanted: Sequence[State], variants: Sequence[Variant], sizes: Sequence[str]) -> int:
