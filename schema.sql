@@ -133,6 +133,8 @@ CREATE TABLE drops (
   image VARCHAR(500) NULL,
   price BIGINT NOT NULL,
   currency CHAR(3) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  -- the product's price at that moment; NULL where it was in another currency
+  list_price BIGINT NULL,
   viewer_limit INTEGER NOT NULL,
   opens_at DATETIME(6) NULL,
   closes_at DATETIME(6) NULL,
@@ -151,6 +153,8 @@ CREATE TABLE drops (
   CONSTRAINT drops_status_known CHECK (status IN ('scheduled', 'open', 'sold_out', 'closed')),
   -- no drop pays its buyer
   CONSTRAINT drops_price_not_negative CHECK (price >= 0),
+  -- nor did its product
+  CONSTRAINT drops_list_price_not_negative CHECK (list_price >= 0),
   -- a limit below one would sell to nobody
   CONSTRAINT drops_limit_positive CHECK (viewer_limit >= 1)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_520_ci;

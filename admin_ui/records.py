@@ -85,6 +85,7 @@ class DropView(View):
             IntegerField("sold"),
             IntegerField("price", "Price (minor units)"),
             StringField("currency"),
+            IntegerField("list_price", "List price (minor units)", exclude_from_list=True),
             IntegerField("viewer_limit", "Limit per viewer", exclude_from_list=True),
             Time("opens_at", "Opens"),
             Time("closes_at", "Closes"),

@@ -6,12 +6,14 @@
  * @typedef {{id: string, label: string, left: number, version: number}} Variant
  * @typedef {"scheduled" | "open" | "sold_out" | "closed"} DropStatus
  * @typedef {{id: string, title: string, image: string | null, price: number, currency: string, limit: number,
- *   opens_at: number | null, closes_at: number | null, variants: Variant[], status: DropStatus, product: string}} Drop
+ *   opens_at: number | null, closes_at: number | null, variants: Variant[], status: DropStatus, product: string,
+ *   list_price: number | null}} Drop
  * @typedef {{slug: string, title: string, host: string, status: "scheduled" | "live" | "ended",
  *   starts_at: number | null, video: string | null, viewers: number}} Stream
  * @typedef {{drop: string, variant: string, left: number, version: number}} StockLine
  * @typedef {{stream: Stream, drops: Drop[], seq: number, epoch?: string}} StreamState
- * @typedef {{type: "event", seq: number, at: number, event: {kind: string, drop?: Drop, stream?: Stream}}} EventFrame
+ * @typedef {Omit<Drop, "list_price"> & {list_price?: number | null}} DropTold in events of before there was a list price
+ * @typedef {{type: "event", seq: number, at: number, event: {kind: string, drop?: DropTold, stream?: Stream}}} EventFrame
  * @typedef {{type: "welcome", session: string, viewer: {id: string, name: string} | null, now: number,
  *   tick_ms: number, position: {epoch: string, seq: number}, stock: StockLine[],
  *   snapshot?: {stream: Stream, drops: Drop[]}, missed?: EventFrame[]}} Welcome
@@ -57,7 +59,8 @@ export function applyEvent(state, { seq, event }) {
     return { ...state, stream: { ...event.stream, viewers: state.stream.viewers }, seq };
   }
   if (event.drop && DROP_KINDS.has(event.kind)) {
-    const drop = event.drop;
+    /** @type {Drop} */
+    const drop = { list_price: null, ...event.drop };
     const known = state.drops.find((other) => other.id === drop.id);
     const drops = known
       ? state.drops.map((other) => (other === known ? stocked(drop, linesOf([known])) : other))

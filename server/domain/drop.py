@@ -42,7 +42,11 @@ class DropVariant:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """A drop as every viewer sees it. Price in minor units; times in ms since the epoch, UTC."""
+    """A drop as every viewer sees it. Prices in minor units; times in ms since the epoch, UTC.
+
+    `list_price` is what the product cost when the drop was put on the run sheet; None where that was in another
+    currency, and in what was written before drops had it.
+    """
 
     id: str
     title: str
@@ -55,6 +59,7 @@ class Drop:
     variants: tuple[DropVariant, ...]
     status: DropStatus
     product: str
+    list_price: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

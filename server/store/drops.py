@@ -64,6 +64,7 @@ class Drops:
                 variants=tuple(DropVariant(v["id"], v["label"], quantity, 1) for v, quantity in named),
                 status=DropStatus.SCHEDULED,
                 product=product["id"],
+                list_price=product["price"] if product["currency"] == plan.currency else None,
             )
             await connection.execute(
                 drops.insert().values(
@@ -74,6 +75,7 @@ class Drops:
                     image=drop.image,
                     price=drop.price,
                     currency=drop.currency,
+                    list_price=drop.list_price,
                     viewer_limit=drop.limit,
                     opens_at=drop.opens_at,
                     closes_at=drop.closes_at,

@@ -219,15 +219,20 @@ class Orders:
         return frozenset(viewers) if len(viewers) <= most else None
 
     async def of_viewer(
-        self, viewer: str, *, after: str | None = None, limit: int = 20
+        self, viewer: str, *, stream: str | None = None, after: str | None = None, limit: int = 20
     ) -> tuple[list[tuple[Order, str]], str | None]:
-        """A viewer's orders, newest first, each with its stream's slug, and the cursor of the next page."""
+        """A viewer's orders, newest first, each with its stream's slug, and the cursor of the next page.
+
+        With `stream`, a slug, only those of that stream; they are looked for among the viewer's own, which are few.
+        """
         limit = min(limit, HISTORY_PAGE_MAX)
         query = (
             select(orders, streams.c.slug)
             .join(streams, streams.c.id == orders.c.stream_id)
             .where(orders.c.viewer_id == viewer)
         )
+        if stream is not None:
+            query = query.where(streams.c.slug == stream)
         if after is not None:
             query = query.where(orders.c.id < after)
         async with self._database.reading() as connection:

@@ -77,4 +77,5 @@ def _drop(rows: Sequence[RowMapping]) -> Drop:
         variants=tuple(DropVariant(row["variant_id"], row["label"], row["left"], row["version"]) for row in rows),
         status=DropStatus(first["status"]),
         product=first["product_id"],
+        list_price=first["list_price"],
     )

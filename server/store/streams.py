@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, or_, select, union_all, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -92,16 +93,37 @@ class Streams:
 
         return await self._database.run(work)
 
-    async def listed(self, *, after: str | None = None, limit: int = 50) -> tuple[list[Stream], str | None]:
-        """Live and coming streams, newest first, and the cursor of the next page."""
-        query = stream_rows().where(streams.c.status.in_([StreamStatus.LIVE, StreamStatus.SCHEDULED]))
-        return await self._page(query, after, limit)
+    async def listed(
+        self, statuses: Collection[StreamStatus], *, after: str | None = None, limit: int = 50
+    ) -> tuple[list[Stream], str | None]:
+        """The streams of these statuses, newest first, and the cursor of the next page.
+
+        A page of each status is read from the index, and the newest of those are taken: who asks for the streams of
+        all years does not sort them.
+        """
+        limit = min(limit, PAGE_MAX)
+        before = [] if after is None else [streams.c.id < after]
+        newest = (
+            select(streams.c.id)
+            .where(streams.c.status == status, *before)
+            .order_by(streams.c.id.desc())
+            .limit(limit + 1)
+            for status in statuses
+        )
+        page = union_all(*(select(some.subquery()) for some in newest)).subquery()
+        return await self._page(stream_rows().join(page, page.c.id == streams.c.id), None, limit)
 
     async def of_host(
         self, host: User, *, after: str | None = None, limit: int = 50
     ) -> tuple[list[Stream], str | None]:
         """A host's own streams, newest first, and the cursor of the next page."""
         return await self._page(stream_rows().where(streams.c.host_id == host.id), after, limit)
+
+    async def named(self, slug: str) -> tuple[str, Stream] | None:
+        """A stream with its id; None when there is none of that slug."""
+        async with self._database.reading() as connection:
+            row = (await connection.execute(stream_rows().where(streams.c.slug == slug))).mappings().one_or_none()
+        return None if row is None else (row["id"], stream_of(row))
 
     async def whole(self, slug: str) -> StreamState | None:
         """A stream with its drops and stock, all of one moment; None when there is none of that slug."""

@@ -190,6 +190,7 @@ drops = _table(
     Column("image", String(500)),
     Column("price", BigInteger, nullable=False),
     Column("currency", _fixed(3), nullable=False),
+    Column("list_price", BigInteger),
     Column("viewer_limit", Integer, nullable=False),
     Column("opens_at", Ms),
     Column("closes_at", Ms),
@@ -203,6 +204,7 @@ drops = _table(
     ForeignKeyConstraint(["product_id"], ["products.id"], name="drops_product"),
     CheckConstraint("status IN ('scheduled', 'open', 'sold_out', 'closed')", name="drops_status_known"),
     CheckConstraint("price >= 0", name="drops_price_not_negative"),
+    CheckConstraint("list_price >= 0", name="drops_list_price_not_negative"),
     CheckConstraint("viewer_limit >= 1", name="drops_limit_positive"),
 )
 

@@ -75,4 +75,5 @@ def _essence(drop: Drop | None) -> tuple[object, ...] | None:
     """What events tell of a drop; stock is state and moves without events."""
     if drop is None:
         return None
-    return (drop.status, drop.title, drop.price, drop.currency, drop.limit, drop.opens_at, drop.closes_at)
+    terms = (drop.price, drop.currency, drop.list_price, drop.limit, drop.opens_at, drop.closes_at)
+    return (drop.status, drop.title, *terms)

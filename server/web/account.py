@@ -64,9 +64,12 @@ class AccountRoutes:
         return Json({"ticket": await self._edge.porter.ticket(caller, asked.stream)})
 
     async def orders(self, request: Request) -> Response:
-        """`GET /api/orders?cursor=`: newest first, paged."""
+        """`GET /api/orders?stream=&cursor=`: one's own, of all streams or of one, newest first, paged."""
         user = await self._edge.require(request)
-        found, following = await self._edge.orders.of_viewer(user.id, after=cursor(request))
+        stream = request.query_params.get("stream")
+        if stream is not None and not is_slug(stream):
+            raise Refused(Reason.BAD_REQUEST, "stream must be a stream's slug, or be left out", field="stream")
+        found, following = await self._edge.orders.of_viewer(user.id, stream=stream, after=cursor(request))
         return Json({"orders": [_shown(order, slug) for order, slug in found], "next": following})
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -19,7 +19,7 @@ from server.domain.order import Order
 from server.domain.session import Caller
 from server.domain.stream import StreamState
 from server.domain.user import Role, User
-from server.domain.views import Stream
+from server.domain.views import Stream, StreamStatus
 from server.live.reception import Reception
 from server.live.relay import Relay
 from server.live.turnstile import Turnstile
@@ -31,21 +31,27 @@ class OrderHistory(Protocol):
     """A viewer's orders."""
 
     async def of_viewer(
-        self, viewer: str, *, after: str | None = None, limit: int = 20
+        self, viewer: str, *, stream: str | None = None, after: str | None = None, limit: int = 20
     ) -> tuple[list[tuple[Order, str]], str | None]:
-        """A page of orders with their streams' slugs, newest first, and the next page's cursor."""
+        """A page of orders, of one stream or of all, with their streams' slugs, newest first, and the next's cursor."""
         ...
 
 
 class StreamShelf(Protocol):
-    """Streams to read: one whole, or lists, newest first, each with the next page's cursor."""
+    """Streams to read: one, bare or whole, or lists, newest first, each with the next page's cursor."""
 
     async def whole(self, slug: str) -> StreamState | None:
         """A stream with its drops and stock, all of one moment."""
         ...
 
-    async def listed(self, *, after: str | None = None, limit: int = 50) -> tuple[list[Stream], str | None]:
-        """Live and coming streams."""
+    async def named(self, slug: str) -> tuple[str, Stream] | None:
+        """A stream with its id."""
+        ...
+
+    async def listed(
+        self, statuses: Collection[StreamStatus], *, after: str | None = None, limit: int = 50
+    ) -> tuple[list[Stream], str | None]:
+        """Those of these statuses."""
         ...
 
     async def of_host(

@@ -23,11 +23,13 @@ from server.web.security import BODY_MAX_BYTES, SECURE_SESSION_COOKIE, SESSION_C
 from server.web.shapes import Nothing, Refusal
 
 _Schema = dict[str, Any]
+_JSON = "application/json"
 _REFS = "#/components/schemas/{name}"
 _PARAMETERS = {
     "stream": "a stream's slug",
     "drop": "a drop's id",
     "session": "a session's id, as `GET /api/sessions` shows it",
+    "status": "`live`, `scheduled`, `ended`, or several of them with commas between; without it live and scheduled",
     "q": "words to look for, at most 100 characters in all",
     "cursor": "the `next` of the page before",
 }
@@ -55,13 +57,14 @@ class Said:
     refuses: frozenset[int]
     query: tuple[str, ...]
     sets_cookie: bool
+    media_type: str
 
 
 class Call(Route):
     """A route of the API, which knows what it takes and gives.
 
     `takes` is the struct that its body is read as; `needs` the least role; `refuses` lists what it may answer beyond
-    what every call of its kind may; `query` the names of its query parameters.
+    what every call of its kind may; `query` the names of its query parameters; `media_type` is what it answers with.
     """
 
     def __init__(
@@ -77,10 +80,11 @@ class Call(Route):
         refuses: Iterable[int] = (),
         query: tuple[str, ...] = (),
         sets_cookie: bool = False,
+        media_type: str = _JSON,
     ) -> None:
         super().__init__(path, endpoint, methods=[method])
         self.method = method
-        self.said = Said(takes, gives, status, needs, frozenset(refuses), query, sets_cookie)
+        self.said = Said(takes, gives, status, needs, frozenset(refuses), query, sets_cookie, media_type)
 
     @property
     def refusals(self) -> list[int]:
@@ -147,7 +151,11 @@ def described(calls: list[Call]) -> _Schema:
 
 def _operation(call: Call, ref_of: dict[type, _Schema]) -> _Schema:
     said = call.said
-    answer: _Schema = {"description": inspect.getdoc(said.gives) or "", "content": _json(ref_of[said.gives])}
+    gives = ref_of[said.gives]
+    answer: _Schema = {
+        "description": gives.get("description") or inspect.getdoc(said.gives) or "",
+        "content": _content(gives, said.media_type),
+    }
     if said.sets_cookie:
         answer["headers"] = {"Set-Cookie": {"description": "the session", "schema": {"type": "string"}}}
     operation: _Schema = {
@@ -161,7 +169,7 @@ def _operation(call: Call, ref_of: dict[type, _Schema]) -> _Schema:
     if parameters:
         operation["parameters"] = parameters
     if said.takes:
-        operation["requestBody"] = {"required": True, "content": _json(ref_of[said.takes])}
+        operation["requestBody"] = {"required": True, "content": _content(ref_of[said.takes])}
     if said.needs:
         operation["security"] = [{"session": []}, {"secureSession": []}]
         operation["x-role"] = said.needs.value
@@ -174,7 +182,7 @@ def _parameter(name: str, where: str) -> _Schema:
 
 
 def _refusal(status: int, ref: _Schema) -> _Schema:
-    answer: _Schema = {"description": _REFUSALS[status], "content": _json(ref)}
+    answer: _Schema = {"description": _REFUSALS[status], "content": _content(ref)}
     if status in _LATER:
         answer["headers"] = {
             "Retry-After": {"description": "seconds", "required": True, "schema": {"type": "integer", "minimum": 1}}
@@ -182,8 +190,8 @@ def _refusal(status: int, ref: _Schema) -> _Schema:
     return answer
 
 
-def _json(schema: _Schema) -> _Schema:
-    return {"application/json": {"schema": schema}}
+def _content(schema: _Schema, media_type: str = _JSON) -> _Schema:
+    return {media_type: {"schema": schema}}
 
 
 def _cookie(name: str, description: str) -> _Schema:

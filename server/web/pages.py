@@ -1,87 +1,108 @@
-"""The pages: files of `client/`, served at their addresses; everything on them is asked for by their scripts."""
+"""The pages: files of `client/`, in the reader's language; everything on them is asked for by their scripts.
+
+A page whose HTML names `{{lang}}` is made once for each language, with its `{{key}}`s filled in; any other is English.
+Into its head goes what its scripts need: the modules they import, so that they load at once, and the texts they say.
+"""
 
 from __future__ import annotations
 
+import html
+import re
 import secrets
-from functools import cached_property
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
-from starlette.exceptions import HTTPException
+import msgspec
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
-from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
+from starlette.responses import Response
 
-from server.web.edge import Edge
-from server.web.security import GUEST_COOKIE
-from server.web.vendor import vendored
+from server.web import modules, texts
+from server.web.assets import ASK_EACH_TIME, Asset, Assets
+from server.web.security import GUEST_COOKIE, is_over_tls
+
+_ENTRY = re.compile(r'<script type="module" src="/static/([^"]+)"')
 
 
 class PageRoutes:
     """One file per page."""
 
-    def __init__(self, edge: Edge) -> None:
-        self._client_dir = edge.client_dir
+    def __init__(self, client_dir: Path, assets: Assets) -> None:
+        tables = texts.read(client_dir / "texts")
+        make = partial(_in_each_language, assets=assets, tables=tables)
+        self._pages = {
+            path.relative_to(client_dir).as_posix(): make(path.read_text())
+            for folder in ("viewer", "host")
+            for path in (client_dir / folder).glob("*.html")
+        }
 
-    @cached_property
-    def static(self) -> StaticFiles:
-        """`/static/`."""
-        return _Static(self._client_dir)
-
-    async def index(self, _request: Request) -> Response:
+    async def index(self, request: Request) -> Response:
         """`/`: the streams."""
-        return self._page("viewer/index.html")
+        return self._page(request, "viewer/index.html")
 
     async def stream(self, request: Request) -> Response:
         """`/s/{stream}`: where people watch and buy."""
-        page = self._page("viewer/stream.html")
+        page = self._page(request, "viewer/stream.html")
         if GUEST_COOKIE not in request.cookies:
             word = secrets.token_urlsafe(12)
-            page.set_cookie(GUEST_COOKIE, word, httponly=True, samesite="lax", secure=request.url.scheme == "https")
+            page.set_cookie(GUEST_COOKIE, word, httponly=True, samesite="lax", secure=is_over_tls(request))
         return page
 
-    async def login(self, _request: Request) -> Response:
+    async def login(self, request: Request) -> Response:
         """`/login`."""
-        return self._page("viewer/login.html")
+        return self._page(request, "viewer/login.html")
 
-    async def register(self, _request: Request) -> Response:
+    async def register(self, request: Request) -> Response:
         """`/register`: address, then code."""
-        return self._page("viewer/register.html")
+        return self._page(request, "viewer/register.html")
 
-    async def forgot(self, _request: Request) -> Response:
+    async def forgot(self, request: Request) -> Response:
         """`/forgot`: a new password by code."""
-        return self._page("viewer/forgot.html")
+        return self._page(request, "viewer/forgot.html")
 
-    async def account(self, _request: Request) -> Response:
+    async def account(self, request: Request) -> Response:
         """`/account`: one's own name, password, address, sessions, and leaving."""
-        return self._page("viewer/account.html")
+        return self._page(request, "viewer/account.html")
 
-    async def orders(self, _request: Request) -> Response:
+    async def orders(self, request: Request) -> Response:
         """`/orders`."""
-        return self._page("viewer/orders.html")
+        return self._page(request, "viewer/orders.html")
 
-    async def host(self, _request: Request) -> Response:
+    async def host(self, request: Request) -> Response:
         """`/host`: where hosts sell."""
-        return self._page("host/host.html")
+        return self._page(request, "host/host.html")
 
-    def _page(self, name: str) -> Response:
-        return FileResponse(self._client_dir / name, headers={"Cache-Control": "no-cache"})
+    def _page(self, request: Request, name: str) -> Response:
+        page = self._pages[name]
+        headers = {"Cache-Control": ASK_EACH_TIME}
+        if len(page) == 1:
+            return page[texts.DEFAULT].answer(request, headers)
+        language = texts.language_of(request.headers.get("accept-language", ""))
+        return page[language].answer(request, {**headers, "Vary": "Accept-Language", "Content-Language": language})
 
 
-class _Static(StaticFiles):
-    """Scripts, styles and pictures: kept by browsers, but asked about each time, so that a deploy shows at once."""
+def _in_each_language(source: str, *, assets: Assets, tables: Mapping[str, texts.Table]) -> dict[str, Asset]:
+    languages = tables if "{{lang}}" in source else {texts.DEFAULT: tables[texts.DEFAULT]}
+    return {
+        language: Asset.of(_made(source, assets, texts.TAGS[language], table).encode(), "text/html")
+        for language, table in languages.items()
+    }
 
-    def __init__(self, client_dir: Path) -> None:
-        super().__init__(directory=client_dir)
-        self._vendored = vendored(client_dir)
 
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        """The file, with the caching rule. What only tools read is not there: packages, and files of no folder."""
-        if file := self._vendored.get(path):
-            response: Response = FileResponse(file, media_type="text/javascript")
-        elif "/" not in path or path.startswith("node_modules/") or path.endswith(".ts"):
-            raise HTTPException(404)
-        else:
-            response = await super().get_response(path, scope)
-        response.headers["Cache-Control"] = "no-cache"
-        return response
+def _made(source: str, assets: Assets, lang: str, table: texts.Table) -> str:
+    words = {key: html.escape(text) for key, text in table.items()}
+    page = modules.filled(source, {**words, "lang": lang})
+    if entry := _ENTRY.search(source):
+        head = _head(entry.group(1), assets, table)
+        page = page.replace("</head>", f"{head}\n</head>", 1)
+    return page.replace('"/static/', f'"{assets.at("")}')
+
+
+def _head(entry: str, assets: Assets, table: texts.Table) -> str:
+    preloads = [
+        f'<link rel="modulepreload" href="/static/{path}">' for path in modules.imported(entry, assets.scripts)[1:]
+    ]
+    said = {key: table[key] for key in sorted(modules.texts_said(entry, assets.scripts, table))}
+    # "<" as a JSON escape: no text can end the element it stands in
+    data = msgspec.json.encode(said).decode().replace("<", "\\u003c")
+    return "\n".join([*preloads, f'<script type="application/json" id="texts">{data}</script>'])

@@ -5,11 +5,13 @@ A `Call` says beside its address what goes in and out; `GET /api/openapi.json` i
 
 from __future__ import annotations
 
-from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from server.domain.user import Role
 from server.web import shapes
 from server.web.account import AccountRoutes, AskTicket, SignIn
+from server.web.assets import Assets
+from server.web.calendar import MEDIA_TYPE as CALENDAR
 from server.web.edge import Edge
 from server.web.health import HealthRoutes
 from server.web.host import HostRoutes, NewDrop, NewStream, Restock
@@ -27,21 +29,23 @@ _WRONG_CODE_OR_PASSWORD, _NOT_THERE, _NOT_AS_THINGS_STAND = 401, 404, 409
 
 def routes(edge: Edge) -> list[BaseRoute]:
     """Every route of the surfaces this replica serves; the admin's is mounted by `app.py`."""
-    everywhere = [*_pages_for_all(edge), *_sign_in(edge), *_own_account(edge)]
+    assets = Assets(edge.client_dir)
+    pages = PageRoutes(edge.client_dir, assets)
+    everywhere = [*_pages_for_all(edge, pages, assets), *_sign_in(edge), *_own_account(edge)]
     description = Description()
     everywhere.append(Call("/api/openapi.json", description.openapi, gives=shapes.OpenApi))
     served = [
         *everywhere,
-        *(_for_viewers(edge) if "viewer" in edge.surfaces else []),
-        *(_for_hosts(edge) if "host" in edge.surfaces else []),
+        *(_for_viewers(edge, pages) if "viewer" in edge.surfaces else []),
+        *(_for_hosts(edge, pages) if "host" in edge.surfaces else []),
         *(_for_both(edge) if {"viewer", "host"} & edge.surfaces else []),
     ]
     description.of(route for route in served if isinstance(route, Call))
     return served
 
 
-def _pages_for_all(edge: Edge) -> list[BaseRoute]:
-    health, pages = HealthRoutes(edge), PageRoutes(edge)
+def _pages_for_all(edge: Edge, pages: PageRoutes, assets: Assets) -> list[BaseRoute]:
+    health = HealthRoutes(edge)
     return [
         Route("/livez", health.livez),
         Route("/readyz", health.readyz),
@@ -49,7 +53,7 @@ def _pages_for_all(edge: Edge) -> list[BaseRoute]:
         Route("/login", pages.login),
         Route("/forgot", pages.forgot),
         Route("/account", pages.account),
-        Mount("/static", pages.static),
+        Route("/static/{file:path}", assets.get),
     ]
 
 
@@ -95,8 +99,8 @@ def _own_account(edge: Edge) -> list[BaseRoute]:
     ]
 
 
-def _for_viewers(edge: Edge) -> list[BaseRoute]:
-    account, pages, registration = AccountRoutes(edge), PageRoutes(edge), RegistrationRoutes(edge)
+def _for_viewers(edge: Edge, pages: PageRoutes) -> list[BaseRoute]:
+    account, registration = AccountRoutes(edge), RegistrationRoutes(edge)
     viewer, wrong, user = ViewerRoutes(edge), (_WRONG_CODE_OR_PASSWORD,), shapes.UserAnswer
     return [
         Route("/", pages.index),
@@ -123,8 +127,11 @@ def _for_viewers(edge: Edge) -> list[BaseRoute]:
             gives=shapes.TicketAnswer,
             refuses=(_NOT_THERE,),
         ),
-        Call("/api/orders", account.orders, needs=_ANYBODY_SIGNED_IN, query=("cursor",), gives=shapes.OrderList),
-        Call("/api/streams", viewer.streams, query=("cursor",), gives=shapes.StreamList),
+        Call(
+            "/api/orders", account.orders, needs=_ANYBODY_SIGNED_IN, query=("stream", "cursor"), gives=shapes.OrderList
+        ),
+        Call("/api/streams", viewer.streams, query=("status", "cursor"), gives=shapes.StreamList),
+        Call("/api/streams/{stream}/calendar", viewer.calendar, gives=shapes.CalendarFile, media_type=CALENDAR),
     ]
 
 
@@ -137,8 +144,8 @@ def _for_both(edge: Edge) -> list[BaseRoute]:
     ]
 
 
-def _for_hosts(edge: Edge) -> list[BaseRoute]:
-    host, pages = HostRoutes(edge), PageRoutes(edge)
+def _for_hosts(edge: Edge, pages: PageRoutes) -> list[BaseRoute]:
+    host = HostRoutes(edge)
 
     def command(path: str, endpoint: object, takes: type | None = None, status: int = 200) -> Call:
         gives = shapes.DropAnswer if "drop" in path else shapes.StreamAnswer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -92,6 +92,9 @@ class StreamWhole(msgspec.Struct, frozen=True):
     drops: tuple[Drop, ...]
     stock: tuple[StockLine, ...]
     position: Position
+
+
+CalendarFile = Annotated[str, msgspec.Meta(description="An iCalendar file (RFC 5545) with one event.")]
 
 
 class StreamAnswer(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,12 +13,13 @@ from server.accounts.limits import network_of
 from server.domain import stream as fold
 from server.domain.errors import ProtocolViolation, Reason, Refused, Unavailable
 from server.domain.ids import new_id
-from server.domain.views import is_slug
+from server.domain.views import StreamStatus, is_slug
 from server.live.ports import Disconnected
 from server.live.socket import handover_of
 from server.protocol.codes import CloseCode
 from server.web.account import cursor
 from server.web.answers import Json, refusal
+from server.web.calendar import calendar_file, invitation_to
 from server.web.edge import Edge
 from server.web.security import GUEST_COOKIE, GUEST_MAX, cookie_counts, host_of
 
@@ -29,8 +31,9 @@ class ViewerRoutes:
         self._edge = edge
 
     async def streams(self, request: Request) -> Response:
-        """`GET /api/streams?cursor=`: live and coming streams."""
-        found, following = await self._edge.streams.listed(after=cursor(request))
+        """`GET /api/streams?status=&cursor=`: live and coming streams, or those of the statuses asked for."""
+        statuses = _statuses(request.query_params.get("status", "live,scheduled"))
+        found, following = await self._edge.streams.listed(statuses, after=cursor(request))
         counted = [replace(stream, viewers=self._edge.relay.viewers(stream.slug)) for stream in found]
         return Json({"streams": counted, "next": following})
 
@@ -48,6 +51,16 @@ class ViewerRoutes:
                 "position": {"epoch": self._edge.epoch, "seq": state.seq},
             }
         )
+
+    async def calendar(self, request: Request) -> Response:
+        """`GET /api/streams/{stream}/calendar`: a coming stream as a file for calendars, an hour long."""
+        slug = request.path_params["stream"]
+        found = await self._edge.streams.named(slug) if is_slug(slug) else None
+        if found is None:
+            raise Refused(Reason.NOT_FOUND, "there is no such stream")
+        stream_id, stream = found
+        page = str(request.url.replace(path=f"/s/{slug}", query=""))
+        return calendar_file(invitation_to(stream, uid=stream_id, page=page, now=datetime.now(UTC)), slug)
 
     async def products(self, request: Request) -> Response:
         """`GET /api/products?q=&cursor=`."""
@@ -80,6 +93,15 @@ class ViewerRoutes:
         finally:
             if not entry.handed_over:
                 self._edge.turnstile.leave(entry)
+
+
+def _statuses(asked: str) -> frozenset[StreamStatus]:
+    try:
+        return frozenset(StreamStatus(word) for word in asked.split(","))
+    except ValueError:
+        one_of = ", ".join(StreamStatus)
+        detail = f"status must be one of {one_of}, or several with commas between them"
+        raise Refused(Reason.BAD_REQUEST, detail, field="status") from None
 
 
 class _Wire:

@@ -39,7 +39,7 @@ function makeWorld({ random = 0.5 } = {}) {
     world.at = until;
   };
   const on = { frame: (frame) => world.frames.push(frame), state: (state, code) => world.states.push([state, code]) };
-  world.link = new Link("evening", on, seams);
+  world.link = new Link("evening", on, { world: seams });
   world.socket = () => world.sockets.at(-1);
   world.accept = () => ((world.socket().readyState = 1), world.socket().onopen({}));
   world.hear = (frame) => world.socket().onmessage({ data: JSON.stringify(frame) });

@@ -12,7 +12,7 @@ const stream = (over = {}) => ({
 });
 /** @returns {import("../../client/shared/reduce.js").Drop} */
 const drop = (id, over = {}) => ({
-  id, title: `Drop ${id}`, image: null, price: 2400, currency: "USD", limit: 2, opens_at: null, closes_at: null,
+  id, title: `Drop ${id}`, image: null, price: 2400, list_price: null, currency: "USD", limit: 2, opens_at: null, closes_at: null,
   variants: [{ id: "v", label: "One", left: 10, version: 1 }], status: "scheduled", product: "p", ...over,
 });
 const stocked = (id, status, left, version) => drop(id, { status, variants: [{ id: "v", label: "One", left, version }] });

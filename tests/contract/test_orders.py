@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import msgspec
 import pytest
@@ -318,6 +319,38 @@ async def test_a_viewers_orders_are_paged_newest_first(shop: Shop) -> None:
         seen += [order.id for order, _ in page]
     assert after is None
     assert seen == sorted(bought, reverse=True)
+
+
+async def test_a_viewers_orders_of_one_stream_are_found_among_their_own(shop: Shop) -> None:
+    await shop.streams.create(shop.host, slug="monday", title="Monday", starts_at=None, video=None)
+    here, there = await shop.open_drop(9, limit=9), await shop.open_drop(9, limit=9, stream="monday")
+    bought = []
+    for drop in (here, there, here, there, here):
+        bought.append((await shop.order(drop)).order)
+        await shop.order(drop, viewer=1)
+    first, after = await shop.orders.of_viewer(shop.viewers[0], stream=shop.stream, limit=2)
+    rest, end = await shop.orders.of_viewer(shop.viewers[0], stream=shop.stream, after=after, limit=2)
+    assert [(order.id, slug) for order, slug in first + rest] == [(bought[n], shop.stream) for n in (4, 2, 0)]
+    assert end is None
+    assert await shop.orders.of_viewer(shop.viewers[2], stream=shop.stream) == ([], None)
+    assert await shop.orders.of_viewer(shop.viewers[0], stream="nobody") == ([], None)
+
+
+async def test_a_viewers_orders_of_one_stream_cost_no_look_at_others_orders(shop: Shop) -> None:
+    drop = await shop.open_drop(9, limit=9)
+    for _ in range(3):
+        await shop.order(drop)
+    asked: list[tuple[str, Any]] = []
+    engine = shop.database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", lambda _c, _cursor, sql, values, *_: asked.append((sql, values)))
+    await shop.orders.of_viewer(shop.viewers[0], stream=shop.stream)
+    ((sql, values),) = [each for each in asked if "FROM orders" in each[0]]
+    explain = "EXPLAIN QUERY PLAN " if shop.database.is_sqlite else "EXPLAIN "
+    async with shop.database.reading() as connection:
+        plan = str((await connection.exec_driver_sql(explain + sql, values)).mappings().all())
+    assert "orders_viewer" in plan
+    assert "streams_slug" in plan or "autoindex_streams" in plan
+    assert not any(word in plan for word in ("filesort", "temporary", "TEMP B-TREE", "SCAN", "'ALL'")), plan
 
 
 async def test_the_buyers_of_a_drop_are_all_who_have_an_order_of_it_once_each(shop: Shop) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from sqlalchemy import event
 
-from server.domain.drop import DropPlan, DropStatus, lines_of
+from server.domain.drop import Drop, DropPlan, DropStatus, lines_of
 from server.domain.errors import Reason, Refused
 from server.domain.events import DropEvent, EventKind, StreamEvent
 from server.domain.ids import new_id
@@ -18,7 +20,8 @@ from server.domain.product import Product, Variant
 from server.domain.user import Role, User
 from server.domain.views import StreamStatus
 from server.protocol import codec
-from server.store.engine import Database
+from server.store.engine import Database, open_database
+from server.store.schema import init_db
 from tests.contract.shops import Shop
 
 
@@ -120,6 +123,44 @@ async def test_a_sold_out_drop_is_open_again_with_new_stock(shop: Shop) -> None:
     assert (await shop.kinds())[-2:] == ["drop_sold_out", "drop_opened"]
     assert await shop.drop(drop) == reopened
     assert await shop.violations() == []
+
+
+async def test_a_drop_shows_the_products_price_of_when_it_was_scheduled_if_the_currency_is_the_same(shop: Shop) -> None:
+    product = await shop.product(9)
+    stock = ((product.variants[0].id, 1),)
+
+    async def scheduled(currency: str) -> Drop:
+        return shop.tell(
+            await shop.drops.schedule(shop.host, shop.stream, DropPlan(product.id, 1900, currency, stock, 1))
+        )
+
+    dollars, euros = await scheduled("USD"), await scheduled("EUR")
+    assert (dollars.list_price, euros.list_price) == (product.price, None) == (2400, None)
+    await shop.catalog.put(replace(product, price=9900))
+    opened = shop.tell(await shop.drops.open(shop.host, dollars.id))
+    assert (opened.list_price, (await shop.drop(dollars)).list_price) == (2400, 2400)
+    assert (await scheduled("USD")).list_price == 9900
+    told = {event.drop.id: event.drop.list_price for frame in await shop.log() if (event := codec.read_event(frame))}
+    assert told[dollars.id] == 2400
+    assert await shop.violations() == []
+
+
+async def test_a_log_that_began_before_there_were_list_prices_goes_on(shop: Shop) -> None:
+    drop = await shop.open_drop(2, shelf=1)
+    await shop.sql("UPDATE drops SET list_price = NULL")
+    await shop.sql("UPDATE events SET frame = REPLACE(frame, :told, '')", told=',"list_price":2400')
+    assert not any("list_price" in frame for _, frame in await shop.streams.events_after(shop.stream, 0, 9))
+    assert (await shop.folded([])).drops == (await shop.whole()).drops
+    await shop.order(drop)
+    shop.tell(await shop.drops.close(shop.host, drop.id))
+    assert (await shop.whole()).drops[drop.id].list_price is None
+    assert await shop.violations() == []
+
+
+async def test_verify_finds_a_list_price_that_the_log_does_not_tell(shop: Shop) -> None:
+    drop = await shop.scheduled(1)
+    await shop.sql("UPDATE drops SET list_price = 9900")
+    assert [drop.id in violation for violation in await shop.violations()] == [True]
 
 
 # Commands
@@ -285,8 +326,16 @@ async def test_streams_are_paged_newest_first_without_one_lost_or_twice(shop: Sh
     await shop.streams.change_status(shop.host, "s3", StreamStatus.LIVE)
     other = await another_host(shop)
     await shop.streams.create(other, slug="theirs", title="T", starts_at=None, video=None)
+
+    def of(*statuses: StreamStatus) -> Callable[..., Any]:
+        return lambda **page: shop.streams.listed(statuses, **page)
+
+    scheduled, live, ended = StreamStatus
     for ask, expected in (
-        (shop.streams.listed, ["theirs", "s5", "s4", "s3", "s1", "s0", "friday"]),
+        (of(live, scheduled), ["theirs", "s5", "s4", "s3", "s1", "s0", "friday"]),
+        (of(*StreamStatus), ["theirs", "s5", "s4", "s3", "s2", "s1", "s0", "friday"]),
+        (of(live), ["s3"]),
+        (of(ended), ["s2"]),
         (lambda **page: shop.streams.of_host(shop.host, **page), ["s5", "s4", "s3", "s2", "s1", "s0", "friday"]),
     ):
         seen, after = [], None
@@ -299,6 +348,59 @@ async def test_streams_are_paged_newest_first_without_one_lost_or_twice(shop: Sh
         assert seen == expected
     exactly, after = await shop.streams.of_host(other, limit=1)
     assert (len(exactly), after) == (1, None)
+
+
+async def test_a_page_of_streams_costs_a_page_however_many_there_are(database_url: str) -> None:
+    database = open_database(database_url, pool_size=1)  # one connection, for the count is a connection's
+    try:
+        await init_db(database)
+        shop = await Shop.opened(database)
+        await shop.sql(
+            "INSERT INTO streams SELECT LPAD(n.seq, 32, 0), CONCAT('s', n.seq), host_id, title,"
+            " IF(n.seq <= 2500, 'ended', 'live'), NULL, NULL, 0, created_at FROM streams, seq_1_to_5000 n"
+        )
+        await shop.sql("ANALYZE TABLE streams")
+        scheduled, live, ended = StreamStatus
+        for statuses in ([ended], [live, scheduled], [ended, scheduled], [ended, live]):
+            before = await rows_read(shop)
+            page, after = await shop.streams.listed(statuses, limit=9)
+            await shop.streams.listed(statuses, after=after, limit=9)
+            assert len(page) == 9
+            assert await rows_read(shop) - before < 300
+        before = await rows_read(shop)
+        await shop.sql("SELECT COUNT(title) FROM streams WHERE status <> 'scheduled'")
+        assert await rows_read(shop) - before >= 5000  # control: what is read is counted
+    finally:
+        await database.close()
+
+
+async def rows_read(shop: Shop) -> int:
+    """Rows this connection has read so far."""
+    return sum(int(count) for _, count in await shop.sql("SHOW SESSION STATUS LIKE 'Handler_read_%'"))
+
+
+async def test_a_stream_is_found_by_its_slug_with_an_id_that_stays(shop: Shop) -> None:
+    found = await shop.streams.named(shop.stream)
+    assert found is not None
+    assert found[1] == (await shop.whole()).stream
+    await shop.streams.change_status(shop.host, shop.stream, StreamStatus.LIVE)
+    again = await shop.streams.named(shop.stream)
+    assert again is not None
+    assert again[0] == found[0]
+    assert await shop.streams.named("monday") is None
+
+
+async def test_a_stream_that_is_over_is_there_whole_with_its_drops_closed(shop: Shop) -> None:
+    sold, unsold = await shop.open_drop(2), await shop.scheduled(3)
+    await shop.order(sold)
+    for drop in (sold, unsold):
+        await shop.drops.close(shop.host, drop.id)
+    await shop.streams.change_status(shop.host, shop.stream, StreamStatus.ENDED)
+    state = await shop.whole()
+    assert state.stream.status is StreamStatus.ENDED
+    assert list(state.drops) == [sold.id, unsold.id]
+    assert {drop.status for drop in state.drops.values()} == {DropStatus.CLOSED}
+    assert [line.left for drop in state.drops.values() for line in lines_of(drop)] == [0, 0]
 
 
 # The log

@@ -177,8 +177,8 @@ async def test_closed_drops_however_many_are_not_looked_at(database_url: str) ->
         shop = await Shop.opened(database)
         drop = await shop.scheduled(1, opens_at=PAST, closes_at=FUTURE)
         await shop.sql(
-            "INSERT INTO drops SELECT MD5(seq), stream_id, product_id, title, image, price, currency, viewer_limit,"
-            " FROM_UNIXTIME(seq), FROM_UNIXTIME(seq + 1), 'closed', created_at FROM drops, seq_1_to_5000"
+            "INSERT INTO drops SELECT MD5(seq), stream_id, product_id, title, image, price, currency, list_price,"
+            " viewer_limit, FROM_UNIXTIME(seq), FROM_UNIXTIME(seq + 1), 'closed', created_at FROM drops, seq_1_to_5000"
             " WHERE id = :id",
             id=drop.id,
         )

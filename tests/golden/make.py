@@ -58,6 +58,7 @@ HOODIE = Drop(
     ),
     status=DropStatus.SCHEDULED,
     product="p-hoodie",
+    list_price=3200,
 )
 
 
@@ -96,6 +97,13 @@ def sold_out(seq: int, drop: Drop) -> str:
 
 def closed(seq: int, drop: Drop) -> str:
     return drop_event(seq, EventKind.DROP_CLOSED, is_closed(drop))
+
+
+def of_before(text: str) -> str:
+    """An event as it stands in a log that began before drops had a list price."""
+    frame = json.loads(text)
+    del frame["event"]["drop"]["list_price"]
+    return json.dumps(frame)
 
 
 def unknown(seq: int, kind: str = "poll_opened", **about: Any) -> str:
@@ -177,6 +185,11 @@ CASES = (
             closed(6, holding(MUG, one=(0, 9))),
             stream_event(7, EventKind.STREAM_ENDED, ENDED),
         ),
+    ),
+    Case(
+        "an event of before drops had a list price tells of none",
+        page(LIVE, HOODIE),
+        (of_before(opened(11, HOODIE)), of_before(scheduled(12, MUG))),
     ),
     Case("an event heard twice changes nothing", page(LIVE), (scheduled(11, MUG), scheduled(11, MUG))),
     Case(

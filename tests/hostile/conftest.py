@@ -16,6 +16,7 @@ import pytest
 import pytest_asyncio
 
 from server import commands
+from server.domain.drop import TIME_MAX_MS
 from server.domain.user import Role
 from server.settings import read
 from tests.client import Api, LiveClient
@@ -142,7 +143,7 @@ class Sale:
 async def sale_of(besieged: Besieged, host: Api, *, quantity: int = 1000, limit: int = 1000, live: bool = True) -> Sale:
     """A new one; not `live`: as it is planned."""
     slug = "siege-" + secrets.token_hex(4)
-    await host.create_stream(slug, "A stream to attack")
+    await host.create_stream(slug, "A stream to attack", starts_at=TIME_MAX_MS)
     drop = await host.create_drop(slug, "DEMO-1", stock={besieged.variant: quantity}, limit=limit)
     if live:
         await host.start(slug)

@@ -38,7 +38,8 @@ def calls(routes_: Collection[BaseRoute], prefix: str = "") -> Iterator[str]:
             case WebSocketRoute():
                 yield f"WS {prefix}{route.path}"
             case Route():
-                yield from (f"{method} {prefix}{route.path}" for method in sorted((route.methods or set()) - {"HEAD"}))
+                path = route.path.replace(":path}", "}")
+                yield from (f"{method} {prefix}{path}" for method in sorted((route.methods or set()) - {"HEAD"}))
             case _:
                 raise AssertionError(f"a route of a kind nobody looks at: {route!r}")
 

@@ -92,6 +92,7 @@ TABLE: dict[str, Row] = {
     "GET /api/orders": signed_in("200"),
     "GET /api/streams": anybody("200"),
     "GET /api/streams/{stream}": anybody("200"),
+    "GET /api/streams/{stream}/calendar": anybody("200"),
     "GET /api/products": anybody("200"),
     "GET /api/host/streams": hosts("200", "200"),
     "POST /api/host/streams": hosts("201", "201", NEW),
@@ -121,7 +122,7 @@ ADMIN_TABLE: dict[str, str] = {  # what an admin gets; a change without the form
     "POST /admin/_api/{key}/import": "403",
     "POST /admin/_api/{key}/action": "403",
     "POST /admin/_api/{key}/row-action": "403",
-    "GET /admin/_files/{storage}/{path:path}": "404",
+    "GET /admin/_files/{storage}/{path}": "404",
 }
 
 FRAME_TABLE: dict[str, tuple[str, str, str, str, str]] = {

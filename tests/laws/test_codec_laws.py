@@ -49,6 +49,7 @@ drops = st.builds(
     variants=st.lists(st.builds(DropVariant, id=text, label=text, left=whole, version=whole), max_size=3).map(tuple),
     status=st.sampled_from(DropStatus),
     product=text,
+    list_price=st.none() | whole,
 )
 events = st.builds(
     StreamEvent, kind=st.sampled_from([EventKind.STREAM_STARTED, EventKind.STREAM_ENDED]), stream=streams

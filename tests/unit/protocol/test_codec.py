@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -28,6 +29,7 @@ DROP = Drop(
     variants=(DropVariant("v1", "M", left=100, version=1),),
     status=DropStatus.OPEN,
     product="p1",
+    list_price=3200,
 )
 DROP_JSON = {
     "id": "d1",
@@ -41,6 +43,7 @@ DROP_JSON = {
     "variants": [{"id": "v1", "label": "M", "left": 100, "version": 1}],
     "status": "open",
     "product": "p1",
+    "list_price": 3200,
 }
 STREAM_JSON = {
     "slug": "friday",
@@ -88,6 +91,13 @@ def test_a_drops_event():
         '{"type":"event","seq":58,"at":1767225600456,"event":{"kind":"drop_opened","drop":{"id":"d1",'
     )
     assert json.loads(text)["event"] == {"kind": "drop_opened", "drop": DROP_JSON}
+
+
+def test_a_drops_event_of_a_log_that_began_before_there_were_list_prices():
+    text = codec.encode_event(58, 1, DropEvent(EventKind.DROP_OPENED, DROP)).replace(',"list_price":3200', "")
+    frame = codec.decode_news(text)
+    assert isinstance(frame, frames.EventFrame)
+    assert codec.read_event(frame) == DropEvent(EventKind.DROP_OPENED, replace(DROP, list_price=None))
 
 
 def test_a_streams_event():

@@ -1,62 +1,59 @@
-"""What is served out of the installed packages, and what of `client/` is not served at all."""
+"""What is served out of the installed packages."""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
 
-import httpx
 import pytest
-from starlette.applications import Starlette
-from starlette.routing import Mount
+from starlette.requests import Request
 
 from server.app import CLIENT_DIR
-from server.web.pages import _Static
+from server.domain.errors import Refused
+from server.web.assets import Assets
 from server.web.vendor import VENDORED, vendored
 
-
-@pytest.fixture
-def client_dir(tmp_path: Path) -> Path:
-    (tmp_path / "viewer").mkdir()
-    (tmp_path / "viewer" / "card.js").write_text("export {};")
-    (tmp_path / "package.json").write_text("{}")
-    return tmp_path
+SCRIPT = "/* as it is */ export default 1;"
 
 
 def install(client_dir: Path) -> None:
     for name in VENDORED.values():
         file = client_dir / "node_modules" / name
         file.parent.mkdir(parents=True)
-        file.write_text("export default 1;")
+        file.write_text(SCRIPT)
 
 
-async def get(client_dir: Path, path: str) -> httpx.Response:
-    transport = httpx.ASGITransport(Starlette(routes=[Mount("/static", _Static(client_dir))]))
-    async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
-        return await client.get(path)
+def asking(path: str) -> Request:
+    return Request({"type": "http", "path_params": {"file": path}, "headers": []})
 
 
-async def test_hls_js_is_served_as_a_module_from_the_installed_package(client_dir: Path) -> None:
-    install(client_dir)
-    answer = await get(client_dir, "/static/vendor/hls.js")
-    assert (answer.status_code, answer.text) == (200, "export default 1;")
-    assert answer.headers["content-type"].startswith("text/javascript")
+async def test_hls_js_is_served_as_a_module_from_the_installed_package_as_it_is(tmp_path: Path) -> None:
+    before = Assets(tmp_path)
+    install(tmp_path)
+    assets = Assets(tmp_path)
+    for path in ("vendor/hls.js", assets.at("vendor/hls.js").removeprefix("/static/")):
+        answer = await assets.get(asking(path))
+        assert bytes(answer.body).decode() == SCRIPT
+        assert answer.media_type == "text/javascript"
+    assert assets.version != before.version
 
 
-async def test_what_is_not_installed_answers_404_and_is_warned_of_once(
-    client_dir: Path, caplog: pytest.LogCaptureFixture
+async def test_what_is_not_installed_is_not_there_and_is_warned_of_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        assert (await get(client_dir, "/static/vendor/hls.js")).status_code == 404
+        assets = Assets(tmp_path)
     (line,) = caplog.messages
     assert line.startswith("vendor/hls.js is not installed and answers 404: run `npm ci")
+    with pytest.raises(Refused):
+        await assets.get(asking("vendor/hls.js"))
 
 
-@pytest.mark.parametrize("path", ["node_modules/hls.js/dist/hls.light.min.mjs", "package.json", "vendor/hls.d.ts"])
-async def test_what_only_tools_read_is_not_served(client_dir: Path, path: str) -> None:
-    install(client_dir)
-    assert (await get(client_dir, f"/static/{path}")).status_code == 404
-    assert (await get(client_dir, "/static/viewer/card.js")).status_code == 200
+async def test_types_are_not_served(tmp_path: Path) -> None:
+    (tmp_path / "vendor").mkdir()
+    (tmp_path / "vendor" / "hls.d.ts").write_text("")
+    with pytest.raises(Refused):
+        await Assets(tmp_path).get(asking("vendor/hls.d.ts"))
 
 
 def test_the_installed_package_has_the_file_and_it_is_an_es_module() -> None:
