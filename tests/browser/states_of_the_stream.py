@@ -8,11 +8,19 @@ from tests.browser.stage import Stage
 from tests.browser.states import state
 
 SOCKET = "**/ws/**"
+CONFIRM_FROM_MS = 450
 
 
 async def _watch(page: Page, stream: str) -> None:
     await page.goto(f"/s/{stream}")
     await expect(page.get_by_test_id("link-state")).to_have_attribute("data-state", "live")
+
+
+async def _confirms(page: Page) -> None:
+    await page.get_by_test_id("buy").click()
+    await expect(page.get_by_test_id("back")).to_be_visible()
+    await page.wait_for_timeout(CONFIRM_FROM_MS)  # a tap as quick as a double tap confirms nothing
+    await page.get_by_test_id("buy").click()
 
 
 async def _sees_the_card(page: Page, stream: str) -> None:
@@ -73,12 +81,21 @@ async def _(page: Page, stage: Stage) -> None:
     await _sees_the_card(page, stream)
 
 
-@state("stream-yours", person="viewer")
+@state("stream-confirm", person="viewer")
 async def _(page: Page, stage: Stage) -> None:
     stream = await stage.stream()
     await stage.drop(stream, 40)
     await _sees_the_card(page, stream)
     await page.get_by_test_id("buy").click()
+    await expect(page.get_by_test_id("back")).to_be_visible()
+
+
+@state("stream-yours", person="viewer")
+async def _(page: Page, stage: Stage) -> None:
+    stream = await stage.stream()
+    await stage.drop(stream, 40)
+    await _sees_the_card(page, stream)
+    await _confirms(page)
     await expect(page.get_by_test_id("stock")).to_have_attribute("data-left", "39")
 
 
@@ -125,8 +142,17 @@ async def _(page: Page, stage: Stage) -> None:
     await stage.buys(stream, await stage.drop(stream, {0: 1}, sku="DEMO-4"), 1)
     await stage.drop(stream, 40, sku="DEMO-3")
     await _sees_the_card(page, stream)
-    await page.locator("#open-sheet").click()
+    await page.locator("#open-drops").click()
     await expect(page.locator("#sheet [data-drop]")).to_have_count(3)
+
+
+@state("stream-orders", person="viewer")
+async def _(page: Page, stage: Stage) -> None:
+    stream = await stage.stream()
+    await stage.buys(stream, await stage.drop(stream, 40, limit=2), 2, person="viewer")
+    await _sees_the_card(page, stream)
+    await page.locator("#open-orders").click()
+    await expect(page.locator("#sheet-list li")).to_have_count(1)
 
 
 @state("stream-ended", person="viewer")
