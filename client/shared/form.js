@@ -89,7 +89,9 @@ function fieldsOf(form) {
 
 /** @param {any} field */
 function lacking(field) {
-  return (field.autocomplete === "new-password" ? newPassword : CHECKS[field.name])(field.value);
+  const check = field.autocomplete === "new-password" ? newPassword : CHECKS[field.name];
+  if (!check) throw new Error(`no check for the field ${field.name}`);
+  return check(field.value);
 }
 
 /** @param {any} field @param {string} words "" takes the complaint back */

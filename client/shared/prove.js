@@ -21,22 +21,24 @@ export function askThenProve({ ask, again, prove, withCode = () => ({}) }) {
   const [asking, proving] = [byId("ask"), byId("prove")];
   /** @type {import("./form.js").Values} */
   let asked = {};
+  let email = "";
 
   tend(asking, "Sending…", async (values) => {
-    asked = { ...values, email: values.email.trim() };
+    email = (values.email ?? "").trim();
+    asked = { ...values, email };
     await post(ask, asked);
-    say(byId("sent-to"), asked.email);
+    say(byId("sent-to"), email);
     show(proving, asking, byId("code"));
   });
   tend(proving, "One moment…", async (values) => {
-    await post(prove, { email: asked.email, ...withCode(asked), ...values });
+    await post(prove, { email, ...withCode(asked), ...values });
     location.assign(safeNext(new URLSearchParams(location.search).get("next"), location.origin));
     await new Promise(() => {}); // the button stays as it is until the next page is there
   });
   byId("again").addEventListener("click", async () => {
     tell(proving, "");
     try {
-      await post(again, { email: asked.email });
+      await post(again, { email });
       tell(proving, "A new code is on its way. Earlier ones are no longer good.", "good");
       byId("code").value = "";
       byId("code").focus();

@@ -19,8 +19,9 @@ tend(byId("name-form"), "Saving…", async (values) => {
 });
 
 tend(byId("email-form"), "Sending…", async (values) => {
-  await post("/api/account/email", { ...values, email: values.email.trim() });
-  say(byId("sent-to"), values.email.trim());
+  const email = (values.email ?? "").trim();
+  await post("/api/account/email", { ...values, email });
+  say(byId("sent-to"), email);
   byId("email-form").reset();
   byId("code-form").hidden = false;
   byId("code").focus();

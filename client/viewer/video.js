@@ -59,7 +59,6 @@ export class Player {
     /** @type {any} */
     let Hls;
     try {
-      // @ts-ignore  from the package manager's copy, served by the shop
       ({ default: Hls } = await import("../vendor/hls.js"));
     } catch {
       return this.#fail();
