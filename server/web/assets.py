@@ -77,6 +77,10 @@ class Assets:
         """Where a browser finds a file for ever."""
         return f"/static/{self.version}/{path}"
 
+    def asset(self, path: str) -> Asset:
+        """What is sent for a path. Raises `KeyError`."""
+        return self._assets[path]
+
     async def get(self, request: Request) -> Response:
         """`GET /static/{file}` and `/static/{version}/{file}`.
 
