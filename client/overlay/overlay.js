@@ -14,7 +14,7 @@ import { t } from "../shared/texts.js";
 import { Announcer, dropNews } from "./announce.js";
 import { cardOf, mostOf, phaseOf, pinned, refusal, YOURS_MS } from "./card.js";
 import { frame } from "./frame.js";
-import { paintBar, paintCard, paintQuiet } from "./paint.js";
+import { paintBar, paintCard, paintQuiet, quietWords } from "./paint.js";
 import { paintDrops, paintOrders } from "./sheet.js";
 import { Wish } from "./wish.js";
 
@@ -35,6 +35,7 @@ export class DropcastOverlay extends HTMLElement {
   /** Fresh tickets for a page that the shop's cookie does not reach. @type {(() => Promise<string | null>) | undefined} */ ticket;
   /** The viewer's earlier orders of this stream, newest first. @type {() => Promise<import("./sheet.js").Bought[]>} */
   history = async () => [];
+  /** Why there is nothing to be shown, as a title and a sentence. @type {[string, string] | null} */ excuse = null;
   /** Leads to signing in, and back to this choice. @type {(choice: Choice) => void} */ signIn = () => {};
 
   /** @type {ShadowRoot} */ #root;
@@ -60,17 +61,13 @@ export class DropcastOverlay extends HTMLElement {
   }
 
   connectedCallback() {
+    const stream = this.getAttribute("stream");
     if (this.show) this.show.start();
-    else if (this.hasAttribute("stream")) this.#begin();
+    else if (stream) this.begin(stream);
   }
 
-  /** Begins with this stream, for pages that set properties first. @param {string} stream */
-  watch(stream) {
-    this.setAttribute("stream", stream);
-    if (!this.show && this.isConnected) this.#begin();
-  }
-
-  #begin() {
+  /** Begins, for a page that sets properties first and has put the element in without a `stream`. @param {string} stream */
+  begin(stream) {
     this.#root = this.attachShadow({ mode: "open" });
     const body = make("div", { className: "overlay", hidden: true }, ...frame());
     const styles = STYLES.map((path) => make("link", { rel: "stylesheet", href: new URL(path, import.meta.url).href }));
@@ -79,7 +76,7 @@ export class DropcastOverlay extends HTMLElement {
     Promise.all(ready).then(() => (body.hidden = false));
     this.#announcer = new Announcer(this.#$("status"));
     this.#wish = new Wish({ send: () => this.show.buy(this.#choice), changed: () => this.#soon() });
-    this.show = new Show(this.getAttribute("stream") ?? "", { server: this.server, ticket: this.ticket });
+    this.show = new Show(stream, { server: this.server, ticket: this.ticket });
     this.#listen();
     this.#touchAndTap();
     this.show.start();
@@ -196,14 +193,14 @@ export class DropcastOverlay extends HTMLElement {
     $("quiet").hidden = Boolean(drop);
     paintBar($, state?.stream ?? null, link.state);
     say($("open-orders"), signedIn === false ? t("overlay.sign_in") : t("overlay.my_orders"));
-    if (!state || !drop) return paintQuiet($, state?.stream ?? null, link.state, closeCode);
+    if (!state || !drop) return paintQuiet($, this.excuse ?? quietWords(state?.stream ?? null, link.state, closeCode));
     $("open-drops").hidden = state.drops.length < 2;
     say($("open-drops"), t("overlay.all_drops", { n: state.drops.length }));
     this.#paintSheet(state.drops, now);
     this.#turnTo(drop, now);
     const card = this.#decide(drop, now, state.stream.status === "ended" || closeCode === 4503);
     paintCard($, drop, card, this.#choice, {
-      turning: performance.now() - this.#turnedAt < TURN_MS,
+      waiting: performance.now() - this.#turnedAt < TURN_MS || !this.#wish.ready,
       resolve: this.#resolve,
     });
     this.#action = card.button.action;
@@ -391,5 +388,3 @@ export class DropcastOverlay extends HTMLElement {
   /** @param {string | null} path */
   #resolve = (path) => path && new URL(path, this.server).href;
 }
-
-customElements.define("dropcast-overlay", DropcastOverlay);

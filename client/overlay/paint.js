@@ -31,22 +31,20 @@ export function paintBar($, stream, link) {
   say($("viewers"), count(stream.viewers));
 }
 
-/**
- * What stands in the card's place when there is no drop to show.
- * @param {Find} $
- * @param {import("../shared/reduce.js").Stream | null} stream null before the first welcome
- * @param {string} link
- * @param {number | null} closeCode why the link is over
- */
-export function paintQuiet($, stream, link, closeCode) {
-  const [title, note] = quietWords(stream, link, closeCode);
+/** What stands in the card's place. @param {Find} $ @param {[string, string]} words */
+export function paintQuiet($, [title, note]) {
   say($("quiet-title"), title);
   say($("quiet-note"), note);
 }
 
-/** @param {import("../shared/reduce.js").Stream | null} stream @param {string} link @param {number | null} code
- * @returns {[string, string]} */
-function quietWords(stream, link, code) {
+/**
+ * Why there is no drop to show, as a title and a sentence.
+ * @param {import("../shared/reduce.js").Stream | null} stream null before the first welcome
+ * @param {string} link
+ * @param {number | null} code why the link is over
+ * @returns {[string, string]}
+ */
+export function quietWords(stream, link, code) {
   if (code === 4504) return [t("quiet.unknown"), t("quiet.unknown_note")];
   if (code === 4503 || stream?.status === "ended") return [t("quiet.ended"), t("quiet.ended_note")];
   if (code === 4501) return [t("quiet.not_allowed"), t("quiet.not_allowed_note")];
@@ -65,9 +63,9 @@ function quietWords(stream, link, code) {
  * @param {import("./card.js").Drop} drop
  * @param {import("./card.js").Card} card
  * @param {{variant: string, quantity: number}} choice
- * @param {{turning: boolean, resolve: Resolve}} how whether the card just turned to this drop
+ * @param {{waiting: boolean, resolve: Resolve}} how whether Buy waits a moment: a tap meant for what was there before
  */
-export function paintCard($, drop, card, choice, { turning, resolve }) {
+export function paintCard($, drop, card, choice, { waiting, resolve }) {
   const root = $("card");
   mark(root, "data-drop", drop.id);
   mark(root, "data-phase", card.phase);
@@ -94,7 +92,7 @@ export function paintCard($, drop, card, choice, { turning, resolve }) {
   say($("back"), card.back ?? "");
   const buy = $("buy");
   // aria-disabled instead of disabled: the focus stays where the viewer put it.
-  mark(buy, "aria-disabled", card.button.action && !turning ? null : "true");
+  mark(buy, "aria-disabled", card.button.action && !waiting ? null : "true");
   mark(buy, "data-tone", card.button.tone);
   mark(buy, "data-action", card.button.action);
   say(buy, card.button.label);

@@ -14,22 +14,22 @@ export const ECHO_MS = 400;
 const SAID_MS = 5_000;
 
 const WORLD = {
-  now: () => performance.now(),
   after: (/** @type {number} */ ms, /** @type {() => void} */ then) => /** @type {any} */ (setTimeout(then, ms)),
   cancel: (/** @type {any} */ timer) => clearTimeout(timer),
 };
 
-/** Where the viewer's wish stands. Clock and timers come in through `world`. */
+/** Where the viewer's wish stands. Timers come in through `world`. */
 export class Wish {
   /** @type {Step | null} */ step = null;
-  #since = -Infinity;
+  /** Whether a tap counts: one that follows at once is the echo of the last. */ ready = true;
   /** @type {any} */ #timer;
+  /** @type {any} */ #echo;
 
   /**
    * @param {object} needs
    * @param {() => void} needs.send the wish is final
    * @param {() => void} needs.changed the step is another one
-   * @param {{now: () => number, after: (ms: number, then: () => void) => any, cancel: (timer: any) => void}} [world]
+   * @param {{after: (ms: number, then: () => void) => any, cancel: (timer: any) => void}} [world]
    */
   constructor({ send, changed }, world = WORLD) {
     this.send = send;
@@ -50,7 +50,7 @@ export class Wish {
 
   /** A tap on Confirm, or on Send now. Says whether it was one, and not the echo of the tap before. */
   affirm() {
-    if (!this.waits || this.world.now() - this.#since < ECHO_MS) return false;
+    if (!this.waits || !this.ready) return false;
     this.#go();
     return true;
   }
@@ -75,6 +75,11 @@ export class Wish {
     this.send();
   }
 
+  #listenAgain() {
+    this.ready = true;
+    this.changed();
+  }
+
   /** @param {Step | null} step */
   #say(step) {
     this.#become(step);
@@ -84,8 +89,10 @@ export class Wish {
   /** @param {Step | null} step */
   #become(step) {
     this.world.cancel(this.#timer);
+    this.world.cancel(this.#echo);
     this.step = step;
-    this.#since = this.world.now();
+    this.ready = !this.waits;
+    if (this.waits) this.#echo = this.world.after(ECHO_MS, () => this.#listenAgain());
     this.changed();
   }
 }

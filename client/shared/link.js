@@ -166,6 +166,11 @@ export class Link {
     return true;
   }
 
+  /** Comes back at once: the viewer is somebody else now. */
+  reconnect() {
+    if (this.state !== "over") this.#connect();
+  }
+
   /** The server's clock, in ms since the epoch. */
   serverNow() {
     return this.world.now() + this.#offset;

@@ -1,6 +1,6 @@
 // @ts-check
 /** The stream page: the video is the page, the overlay stands on it. */
-import "../overlay/overlay.js";
+import { DropcastOverlay } from "../overlay/overlay.js";
 import { get } from "../shared/api.js";
 import { byId, say } from "../shared/dom.js";
 import { when } from "../shared/format.js";
@@ -10,7 +10,8 @@ import { Player } from "./video.js";
 
 const slug = decodeURIComponent(location.pathname.split("/")[2] ?? "");
 const video = byId("video");
-const overlay = /** @type {import("../overlay/overlay.js").DropcastOverlay} */ (byId("overlay"));
+customElements.define("dropcast-overlay", DropcastOverlay);
+const overlay = /** @type {DropcastOverlay} */ (byId("overlay"));
 let [playing, failed] = [false, false];
 
 const player = new Player(video, (now, gaveUp) => {
@@ -71,5 +72,5 @@ byId("sound").addEventListener("click", () => {
   video.muted = !video.muted;
   say(byId("sound"), video.muted ? t("stream.sound_off") : t("stream.sound_on"));
 });
-overlay.watch(slug);
+overlay.begin(slug);
 pickFromAddress();

@@ -28,6 +28,7 @@ class PageRoutes:
     """One file per page."""
 
     def __init__(self, client_dir: Path, assets: Assets) -> None:
+        self.assets = assets
         tables = texts.read(client_dir / "texts")
         make = partial(_in_each_language, assets=assets, tables=tables)
         self._pages = {
@@ -72,9 +73,19 @@ class PageRoutes:
         """`/host`: where hosts sell."""
         return self._page(request, "host/host.html")
 
-    def _page(self, request: Request, name: str) -> Response:
+    def embed_sign_in(self, request: Request) -> Response:
+        """The pop-up of a page of another site. Never kept: it is of this moment, and of who is signed in."""
+        return self._page(request, "viewer/embed-sign-in.html", "no-store")
+
+    def embed_refused(self, request: Request) -> Response:
+        """The same, for a page that may not ask."""
+        page = self._page(request, "viewer/embed-refused.html", "no-store")
+        page.status_code = 403
+        return page
+
+    def _page(self, request: Request, name: str, caching: str = ASK_EACH_TIME) -> Response:
         page = self._pages[name]
-        headers = {"Cache-Control": ASK_EACH_TIME}
+        headers = {"Cache-Control": caching}
         if len(page) == 1:
             return page[texts.DEFAULT].answer(request, headers)
         language = texts.language_of(request.headers.get("accept-language", ""))
