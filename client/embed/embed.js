@@ -45,7 +45,8 @@ class EmbeddedOverlay extends DropcastOverlay {
     const allowed = await readable(`${this.server}/api/streams/${encodeURIComponent(stream)}`);
     this.#asked = false;
     if (!there || allowed || this.show.state) return;
-    this.excuse = [t("embed.refused"), t("embed.refused_note", { origin: location.origin })];
+    const note = t("embed.refused_note", { origin: location.origin });
+    this.excuse = /** @type {[string, string]} */ ([t("embed.refused"), note]);
     console.error(`Dropcast: ${location.origin} may not embed "${stream}". Its host adds this origin to the stream's list.`);
     this.show.stop();
   }
