@@ -45,7 +45,8 @@ class EmbeddedOverlay extends DropcastOverlay {
     const allowed = await readable(`${this.server}/api/streams/${encodeURIComponent(stream)}`);
     this.#asked = false;
     if (!there || allowed || this.show.state) return;
-    this.excuse = [t("embed.refused"), t("embed.refused_note", { origin: location.origin })];
+    const note = t("embed.refused_note", { origin: location.origin });
+    this.excuse = /** @type {[string, string]} */ ([t("embed.refused"), note]);
     console.error(`Dropcast: ${location.origin} may not embed "${stream}". Its host adds this origin to the stream's list.`);
     this.show.stop();
   }
@@ -57,7 +58,7 @@ class EmbeddedOverlay extends DropcastOverlay {
 }
 
 const wanted = [document.querySelector("dropcast-overlay")?.getAttribute("lang") ?? "", ...navigator.languages];
-const language = wanted.map((tag) => tag.split("-")[0]).find((name) => name in LANGUAGES) ?? "en";
+const language = wanted.map((tag) => tag.split("-")[0] ?? "").find((name) => name in LANGUAGES) ?? "en";
 const texts = await fetch(new URL(`../texts/${language}.json`, import.meta.url));
 useTexts(await texts.json(), LANGUAGES[language] ?? "en");
 customElements.define("dropcast-overlay", EmbeddedOverlay);
