@@ -7,6 +7,7 @@ PYTHON ?= python3
 PORT ?= 8080
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+TSC := client/node_modules/.bin/tsc
 
 .PHONY: help
 help:
@@ -15,14 +16,16 @@ help:
 	@echo 'make faults  20 rounds of random kills under load (ROUNDS=..., SEED=... for the same ones again)'
 	@echo 'make outage  MariaDB away for ten seconds in the middle of a rush, in three ways'
 	@echo 'make hostile eight times the made-up requests and frames (TIMES=..., SEED=...)'
-	@echo 'make check   format, lint, types, and who may import whom'
+	@echo 'make check   format, lint, types of both sides, and who may import whom'
+	@echo 'make screenshots  pictures of every state of every page (STATES=..., VARIANTS=..., SIZES=...)'
+	@echo 'make lighthouse   what Lighthouse says of the pages on a phone; fails below 95 (PAGES=...)'
 	@echo 'make venv    .venv with the locked dependencies and .venv/bin/dropcast'
-	@echo 'make lock    both lock files again, from pyproject.toml'
+	@echo 'make lock    the lock files again, from pyproject.toml and client/package.json'
 	@echo 'make clean   removes what the others made'
 
 # exec: Ctrl-C and SIGTERM reach the server itself.
 .PHONY: run
-run: venv
+run: venv packages
 	@exec env DROPCAST_BIND='127.0.0.1:$(PORT)' $(BIN)/dropcast demo
 
 # Three parts of the tests run side by side: each alone leaves much of two cores idle. Those that start no replica, and those
@@ -62,11 +65,24 @@ outage: .venv/.stamp-dev programs
 	OUTAGE_S=10 $(BIN)/pytest -q tests/journeys/test_the_database_is_lost.py
 
 .PHONY: check
-check: .venv/.stamp-dev
+check: .venv/.stamp-dev client/node_modules/.stamp-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(TSC) --project client/tsconfig.json
+	$(TSC) --project client/tsconfig.tests.json
+
+# Names or patterns, by commas: STATES='stream-*', VARIANTS='light,zh', SIZES=phone.
+.PHONY: screenshots
+screenshots: .venv/.stamp-dev programs
+	@.ci/install-fonts
+	$(BIN)/python -m tests.browser.screenshots --states '$(or $(STATES),*)' --variants '$(or $(VARIANTS),*)' \
+	--sizes '$(or $(SIZES),*)'
+
+.PHONY: lighthouse
+lighthouse: .venv/.stamp-dev client/node_modules/.stamp-dev programs
+	$(BIN)/python -m tests.browser.lighthouse $(if $(PAGES),--pages '$(PAGES)')
 
 .PHONY: programs
 programs:
@@ -87,6 +103,16 @@ venv: .venv/.stamp
 	$(PIP) install --require-hashes -r requirements-dev.lock
 	@touch $@
 
+# What is served to browsers. Where it cannot be had the shop runs without, having said what that means.
+.PHONY: packages
+packages:
+	@[ client/node_modules/.stamp -nt client/package-lock.json ] || \
+	if .ci/install-packages --run; then touch client/node_modules/.stamp; fi
+
+client/node_modules/.stamp-dev: client/package-lock.json
+	@.ci/install-packages
+	@touch client/node_modules/.stamp $@
+
 # uv resolves for every platform and Python at once; the files must not say where packages come from.
 UV_COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header
@@ -97,8 +123,9 @@ lock:
 	$(PIP) install --upgrade uv
 	$(UV_COMPILE) -o requirements.lock
 	$(UV_COMPILE) --group dev -o requirements-dev.lock
+	.ci/lock-packages
 
 .PHONY: clean
 clean:
-	rm -rf .venv test-artifacts *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv client/node_modules test-artifacts *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

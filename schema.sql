@@ -124,6 +124,18 @@ CREATE TABLE streams (
   CONSTRAINT streams_seq_counts CHECK (seq >= 0)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_520_ci;
 
+-- Which other sites may show a stream; everything the host has not named here may not.
+CREATE TABLE embed_origins (
+  stream_id CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  -- scheme, host and port, byte for byte as browsers send it
+  origin VARCHAR(270) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  -- serves every replica's look at a stream that is embedded
+  PRIMARY KEY (stream_id, origin),
+  -- serves a browser's question before a call, which does not name the stream
+  KEY embed_origins_origin (origin),
+  CONSTRAINT embed_origins_stream FOREIGN KEY (stream_id) REFERENCES streams (id)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_520_ci;
+
 CREATE TABLE drops (
   id CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   stream_id CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,

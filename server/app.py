@@ -29,6 +29,7 @@ from server.accounts.door import Door
 from server.accounts.keep import MemoryKeep, RedisKeep
 from server.accounts.limits import Limiter, limits_in_memory, limits_in_redis
 from server.accounts.mail import Letters
+from server.accounts.passes import Passes
 from server.accounts.passwords import Passwords
 from server.accounts.porter import Porter
 from server.accounts.ports import Carrier
@@ -48,6 +49,7 @@ from server.domain.session import Revoked
 from server.live.bouncer import Bouncer
 from server.live.courier import Courier
 from server.live.drain import Drain
+from server.live.embeds import Embeds
 from server.live.hub import Hub
 from server.live.reception import Reception
 from server.live.relay import Relay
@@ -61,6 +63,7 @@ from server.sale.timekeeper import Timekeeper
 from server.settings import Settings
 from server.store.catalog import Catalog
 from server.store.drops import Drops
+from server.store.embeds import EmbedOrigins
 from server.store.engine import Database, open_database
 from server.store.mails import Mails
 from server.store.orders import Orders
@@ -169,7 +172,8 @@ async def opened(settings: Settings) -> AsyncIterator[House]:
         )
         stack.push_async_callback(committer.close)
         intake = Intake(committer, early)
-        desk = Desk(streams, drops, announcer.announce)
+        embed_origins = EmbedOrigins(database)
+        desk = Desk(streams, drops, embed_origins, announcer.announce)
         timekeeper = Timekeeper(Times(database), announcer.announce)
         timekeeper.start()
         stack.push_async_callback(timekeeper.close)
@@ -214,6 +218,9 @@ async def opened(settings: Settings) -> AsyncIterator[House]:
         bouncer = Bouncer(hub, rows, bus, subject=REVOKED)
         bouncer.start()
         stack.push_async_callback(bouncer.close)
+        embeds = Embeds(embed_origins)
+        embeds.start()
+        stack.push_async_callback(embeds.close)
         relay = Relay(hub, streams, bus, courier, replica=replica, epoch=epoch, tick_ms=settings.tick_ms)
         await relay.start()
         stack.push_async_callback(relay.close)
@@ -236,10 +243,13 @@ async def opened(settings: Settings) -> AsyncIterator[House]:
             relay=relay,
             porter=Porter(door, passwords, keep, limiter),
             turnstile=turnstile,
-            reception=Reception(relay, bouncer, intake, door, turnstile),
+            reception=Reception(relay, bouncer, intake, door, turnstile, embeds),
             orders=orders,
             streams=streams,
             search=Search(Catalog(database)),
+            embeds=embeds,
+            embed_origins=embed_origins,
+            passes=Passes(sessions, limiter, keys),
             surfaces=frozenset(settings.surfaces),
             draining=lambda: drain.draining,
             health=health,
@@ -249,7 +259,7 @@ async def opened(settings: Settings) -> AsyncIterator[House]:
         asgi = Starlette(
             routes=routes(edge),
             middleware=[
-                Middleware(Guard, origins=Origins(settings.public_origins)),
+                Middleware(Guard, origins=Origins(settings.public_origins), embeds=embeds),
                 Middleware(RequestBodyLimitMiddleware, max_body_size=BODY_MAX_BYTES),  # bodies without a length too
             ],
             exception_handlers={

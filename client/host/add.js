@@ -60,7 +60,8 @@ async function search() {
     results.replaceChildren(...products.slice(0, 8).map(result));
     say(note, products.length ? "" : "No product matches.");
     const exact = products.find((one) => one.sku.toLowerCase() === words.toLowerCase());
-    if (exact || products.length === 1) choose(exact ?? products[0]);
+    const only = exact ?? (products.length === 1 ? products[0] : undefined);
+    if (only) choose(only);
   } catch (error) {
     if (mine === asked) say(note, /** @type {Error} */ (error).message);
   }

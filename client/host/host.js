@@ -13,9 +13,9 @@ import { paintRows } from "./rows.js";
 /** @typedef {import("../shared/reduce.js").Stream} Stream */
 
 const SURE_MS = 4_000;
-/** @type {Record<string, string>} */
+/** @type {Record<import("../shared/link.js").LinkState, string>} */
 const LINK_WORDS = { connecting: "Connecting…", waiting: "Reconnecting…", live: "Connected", over: "Disconnected" };
-/** @type {Record<string, string>} */
+/** @type {Record<Stream["status"], string>} */
 const STREAM_WORDS = { scheduled: "Not started", live: "LIVE", ended: "Ended" };
 
 /** @type {Stream[]} */
@@ -77,9 +77,9 @@ function onFrame(frame) {
   else if (state && frame.type === "stock") state = applyStock(state, frame.stock);
   else if (state && frame.type === "tick") state = withViewers(state, frame.viewers);
   const now = state?.stream;
-  const listed = streams.findIndex((one) => one.slug === now?.slug);
-  if (now && listed >= 0 && streams[listed].status !== now.status) {
-    streams[listed] = now;
+  const listed = streams.find((one) => one.slug === now?.slug);
+  if (now && listed && listed.status !== now.status) {
+    streams = streams.map((one) => (one === listed ? now : one));
     paintStreams();
   }
   paintSoon();

@@ -1,6 +1,6 @@
 """Draws the PNG icons beside it from their SVGs, with Chromium: `python client/icons/draw.py` after a change of one.
 
-Phones' launchers take no SVG. Maskable ones, and Apple's, are cut into the launcher's own shape, so they fill the square.
+Phones' launchers take no SVG. Maskable ones, and Apple's, are cut into a launcher's own shape: they fill the square.
 """
 
 from __future__ import annotations

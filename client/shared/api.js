@@ -1,6 +1,6 @@
 // @ts-check
 /** HTTP: JSON in and out, and one kind of error with the server's reason, and a sentence in the reader's language. */
-import { sentenceOf } from "./refusals.js";
+import { t } from "./texts.js";
 
 const DEADLINE_MS = 15_000;
 
@@ -40,11 +40,12 @@ export async function call(method, path, body, wanted) {
     response = await fetch(path, init);
     text = await response.text();
   } catch {
-    throw new ApiError(0, "unreachable", sentenceOf({ reason: "unreachable" }));
+    throw new ApiError(0, "unreachable", t("error.unreachable"));
   }
   const answer = parsed(text);
   if (response.ok) return answer;
   const { reason = "internal", detail, field } = answer?.error ?? {};
+  const { sentenceOf } = await import("./refusals.js"); // few pages are ever refused anything
   const retryAfterS = Number(response.headers.get("Retry-After")) || undefined;
   throw new ApiError(response.status, reason, sentenceOf({ reason, detail, field, retryAfterS }), field);
 }

@@ -34,7 +34,7 @@ export function newPassword(value) {
 export function tend(form, busy, send) {
   const button = form.querySelector("[type=submit]");
   const words = button.textContent;
-  addEventListener("pageshow", (event) => event.persisted && ready()); // back to a page that had led on
+  addEventListener("pageshow", (/** @type {PageTransitionEvent} */ event) => event.persisted && ready()); // back to a page that had led on
   for (const field of fieldsOf(form)) field.addEventListener("input", () => complain(field, ""));
   form.addEventListener("submit", async (/** @type {Event} */ event) => {
     event.preventDefault();
@@ -90,7 +90,9 @@ function fieldsOf(form) {
 
 /** @param {any} field */
 function lacking(field) {
-  return (field.autocomplete === "new-password" ? newPassword : CHECKS[field.name])(field.value);
+  const check = field.autocomplete === "new-password" ? newPassword : CHECKS[field.name];
+  if (!check) throw new Error(`no check for the field ${field.name}`);
+  return check(field.value);
 }
 
 /** @param {any} field @param {string} words "" takes the complaint back */

@@ -1,6 +1,8 @@
 // @ts-check
-/** Money, counts and times for people, as they write them. */
-import { locale as reader } from "./texts.js";
+/** Money, counts and times for people, as the reader writes them. */
+import { locale, t } from "./texts.js";
+
+const HOUR_MS = 3_600_000;
 
 /**
  * How many decimal digits a currency has: 2 for USD, 0 for JPY, 3 for KWD.
@@ -15,10 +17,9 @@ export function exponentOf(currency) {
  * Money as people write it; whole amounts without decimals: `$24`, `$24.50`.
  * @param {number} minor
  * @param {string} currency
- * @param {string} [locale] how; the reader's way without it
  * @returns {string}
  */
-export function money(minor, currency, locale = reader) {
+export function money(minor, currency) {
   const exponent = exponentOf(currency);
   const digits = minor % 10 ** exponent === 0 ? 0 : exponent;
   return new Intl.NumberFormat(locale, {
@@ -31,7 +32,7 @@ export function money(minor, currency, locale = reader) {
 
 /** A count with the reader's separators: 1,284. @param {number} value */
 export function count(value) {
-  return new Intl.NumberFormat(reader).format(value);
+  return new Intl.NumberFormat(locale).format(value);
 }
 
 /**
@@ -41,50 +42,31 @@ export function count(value) {
  * @returns {string}
  */
 export function when(ms, now = Date.now()) {
+  const sameDay = new Date(ms).toDateString() === new Date(now).toDateString();
   /** @type {Intl.DateTimeFormatOptions} */
-  const day = daysFrom(now, ms) === 0 ? {} : { weekday: "short", day: "numeric", month: "short" };
-  return new Intl.DateTimeFormat(reader, { ...day, hour: "numeric", minute: "2-digit" }).format(ms);
-}
-
-/** The time of day. @param {number} ms */
-export function clock(ms) {
-  return new Intl.DateTimeFormat(reader, { hour: "numeric", minute: "2-digit" }).format(ms);
+  const day = sameDay ? {} : { weekday: "short", day: "numeric", month: "short" };
+  return new Intl.DateTimeFormat(locale, { ...day, hour: "numeric", minute: "2-digit" }).format(ms);
 }
 
 /**
- * A day, for a heading: today and its neighbours by name, others with their date; the year where it is not this one.
+ * How long is left, as a clock that runs down: `0:42`, `59:59`; null when it is an hour or more, or over.
  * @param {number} ms
- * @param {number} [now]
+ * @returns {string | null}
  */
-export function day(ms, now = Date.now()) {
-  const days = daysFrom(now, ms);
-  if (Math.abs(days) <= 1) return capital(new Intl.RelativeTimeFormat(reader, { numeric: "auto" }).format(days, "day"));
-  const sameYear = new Date(ms).getFullYear() === new Date(now).getFullYear();
-  /** @type {Intl.DateTimeFormatOptions} */
-  const year = sameYear ? {} : { year: "numeric" };
-  return capital(new Intl.DateTimeFormat(reader, { weekday: "long", day: "numeric", month: "long", ...year }).format(ms));
+export function countdown(ms) {
+  if (ms <= 0 || ms >= HOUR_MS) return null;
+  const seconds = Math.ceil(ms / 1000);
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
 }
-
-const UNITS = /** @type {const} */ ([["day", 86_400_000], ["hour", 3_600_000], ["minute", 60_000]]);
 
 /**
- * How long until a moment, or since: "in 3 hours", "tomorrow", "2 days ago".
- * @param {number} ms
- * @param {number} [now]
+ * What a price saves of the list price, in whole percent; null when that is nothing worth saying.
+ * @param {number} price
+ * @param {number | null | undefined} list
+ * @returns {string | null}
  */
-export function fromNow(ms, now = Date.now()) {
-  const words = new Intl.RelativeTimeFormat(reader, { numeric: "auto" });
-  const [unit, length] = UNITS.find(([, least]) => Math.abs(ms - now) >= least) ?? ["minute", 60_000];
-  // days as the calendar counts them: what is 40 hours ahead may be tomorrow, or the day after
-  return words.format(unit === "day" ? daysFrom(now, ms) : Math.round((ms - now) / length), unit);
-}
-
-/** How many midnights lie between. @param {number} from @param {number} to */
-function daysFrom(from, to) {
-  return Math.round((new Date(to).setHours(0, 0, 0, 0) - new Date(from).setHours(0, 0, 0, 0)) / 86_400_000);
-}
-
-/** @param {string} text */
-function capital(text) {
-  return text.charAt(0).toLocaleUpperCase(reader) + text.slice(1);
+export function saving(price, list) {
+  if (!list || price >= list) return null;
+  const percent = Math.floor((1 - price / list) * 100);
+  return percent < 1 ? null : t("card.saving", { percent });
 }

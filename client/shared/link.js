@@ -94,12 +94,13 @@ export function deadAfterMs(tickMs) {
   return 2.5 * tickMs;
 }
 
-/** @returns {World} */
-function browserWorld() {
+/** @param {string} [server] @returns {World} */
+function browserWorld(server) {
   return {
     open: (slug) => {
-      const scheme = location.protocol === "https:" ? "wss" : "ws";
-      return new WebSocket(`${scheme}://${location.host}/ws/${encodeURIComponent(slug)}`);
+      const at = new URL(`/ws/${encodeURIComponent(slug)}`, server ?? location.origin);
+      at.protocol = at.protocol.replace("http", "ws");
+      return new WebSocket(at);
     },
     now: () => Date.now(),
     random: () => Math.random(),
@@ -125,12 +126,16 @@ export class Link {
   /**
    * @param {string} slug
    * @param {Listener} on `frame` gets every frame once and in order; `state` every change of the link
-   * @param {World} [world]
+   * @param {object} [how]
+   * @param {string} [how.server] the shop's origin, when it is not this page's
+   * @param {() => Promise<string | null>} [how.ticket] a fresh ticket for each connection; null: a guest
+   * @param {World} [how.world]
    */
-  constructor(slug, on, world = browserWorld()) {
+  constructor(slug, on, { server, ticket, world = browserWorld(server) } = {}) {
     this.slug = slug;
     this.on = on;
     this.world = world;
+    this.ticket = ticket;
   }
 
   /** Connects, and watches the browser's own signs that the link may be gone or back. */
@@ -161,6 +166,11 @@ export class Link {
     return true;
   }
 
+  /** Comes back at once: the viewer is somebody else now. */
+  reconnect() {
+    if (this.state !== "over") this.#connect();
+  }
+
   /** The server's clock, in ms since the epoch. */
   serverNow() {
     return this.world.now() + this.#offset;
@@ -188,11 +198,29 @@ export class Link {
     const mine = (/** @type {(event: any) => void} */ then) => (/** @type {any} */ event) => {
       if (this.#socket === socket) then(event);
     };
-    socket.onopen = mine(() => {
-      socket.send(JSON.stringify({ type: "hello", v: 1, ...(this.position && { position: this.position }) }));
-    });
+    socket.onopen = mine(() => (this.ticket ? this.#helloWith(this.ticket, socket) : this.#hello(socket, null)));
     socket.onmessage = mine((event) => this.#hear(JSON.parse(event.data)));
     socket.onclose = mine((event) => (comesBack(event.code) ? this.#again(event.code) : this.#end(event.code)));
+  }
+
+  /** @param {() => Promise<string | null>} ask @param {WebSocket} socket */
+  async #helloWith(ask, socket) {
+    /** @type {string | null | undefined} */
+    let ticket;
+    try {
+      ticket = await ask();
+    } catch {
+      // The next connection asks again.
+    }
+    if (this.#socket !== socket) return;
+    if (ticket === undefined) this.#again(1006);
+    else this.#hello(socket, ticket);
+  }
+
+  /** @param {WebSocket} socket @param {string | null} ticket */
+  #hello(socket, ticket) {
+    const known = { ...(ticket && { ticket }), ...(this.position && { position: this.position }) };
+    socket.send(JSON.stringify({ type: "hello", v: 1, ...known }));
   }
 
   /** @param {Frame} frame */

@@ -22,22 +22,24 @@ export function askThenProve({ ask, again, prove, withCode = () => ({}) }) {
   const [asking, proving] = [byId("ask"), byId("prove")];
   /** @type {import("./form.js").Values} */
   let asked = {};
+  let email = "";
 
   tend(asking, t("form.sending"), async (values) => {
-    asked = { ...values, email: values.email.trim() };
+    email = (values.email ?? "").trim();
+    asked = { ...values, email };
     await post(ask, asked);
-    say(byId("sent-to"), asked.email);
+    say(byId("sent-to"), email);
     show(proving, asking, byId("code"));
   });
   tend(proving, t("form.moment"), async (values) => {
-    await post(prove, { email: asked.email, ...withCode(asked), ...values });
+    await post(prove, { email, ...withCode(asked), ...values });
     location.assign(safeNext(new URLSearchParams(location.search).get("next"), location.origin));
     await new Promise(() => {}); // the button stays as it is until the next page is there
   });
   byId("again").addEventListener("click", async () => {
     tell(proving, "");
     try {
-      await post(again, { email: asked.email });
+      await post(again, { email });
       tell(proving, t("prove.sent_again"), "good");
       byId("code").value = "";
       byId("code").focus();

@@ -28,7 +28,6 @@ const SENTENCES = {
   internal: () => t("error.internal"),
   login_required: () => t("error.login_required"),
   rate_limited: ({ retryAfterS }) => t("error.rate_limited", { when: wait(retryAfterS ?? 1) }),
-  unreachable: () => t("error.unreachable"),
 };
 
 /**

@@ -23,8 +23,9 @@ tend(byId("name-form"), t("form.saving"), async (values) => {
 });
 
 tend(byId("email-form"), t("form.sending"), async (values) => {
-  await post("/api/account/email", { ...values, email: values.email.trim() });
-  say(byId("sent-to"), values.email.trim());
+  const email = (values.email ?? "").trim();
+  await post("/api/account/email", { ...values, email });
+  say(byId("sent-to"), email);
   byId("email-form").reset();
   byId("code-form").hidden = false;
   byId("code").focus();

@@ -2,7 +2,8 @@
 /** The front page: streams that are live, those to come, and, for who scrolls that far, those of the past. */
 import { get } from "../shared/api.js";
 import { byId, make, mark, picture } from "../shared/dom.js";
-import { day, fromNow, money, when } from "../shared/format.js";
+import { money, when } from "../shared/format.js";
+import { day, fromNow } from "../shared/moments.js";
 import { pagesOf, PagedList } from "../shared/pages.js";
 import { t } from "../shared/texts.js";
 import { ASKED_MAX, onSale, whole } from "./selling.js";
@@ -113,7 +114,7 @@ load().finally(() => {
   }, { rootMargin: "200px" });
   seen.observe(byId("past-part"));
 });
-addEventListener("pageshow", (event) => event.persisted && load());
+addEventListener("pageshow", (/** @type {PageTransitionEvent} */ event) => event.persisted && load());
 document.addEventListener("visibilitychange", () => {
   if (document.visibilityState === "visible" && Date.now() - loadedAt > FRESH_FOR_MS) load();
 });

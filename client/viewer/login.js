@@ -7,7 +7,7 @@ import { safeNext } from "../shared/login.js";
 import { t } from "../shared/texts.js";
 import "./top.js";
 
-tend(byId("form"), t("login.busy"), async ({ email, password }) => {
+tend(byId("form"), t("login.busy"), async ({ email = "", password }) => {
   try {
     await post("/api/login", { email: email.trim(), password });
   } catch (error) {

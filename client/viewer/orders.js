@@ -2,8 +2,9 @@
 /** The viewer's orders, newest first, by day. */
 import { ApiError, get } from "../shared/api.js";
 import { byId, make, picture } from "../shared/dom.js";
-import { clock, day, money } from "../shared/format.js";
+import { money } from "../shared/format.js";
 import { loginFor } from "../shared/login.js";
+import { clock, day } from "../shared/moments.js";
 import { pagesOf, PagedList } from "../shared/pages.js";
 import { t } from "../shared/texts.js";
 import "./top.js";

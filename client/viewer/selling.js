@@ -11,7 +11,7 @@ export const ASKED_MAX = 4;
  * @returns {import("../shared/reduce.js").Drop | null}
  */
 export function onSale({ drops }) {
-  return drops.findLast((drop) => drop.status === "open") ?? null;
+  return drops.filter((drop) => drop.status === "open").at(-1) ?? null;
 }
 
 /**

@@ -25,6 +25,6 @@ async function ask() {
 const { pathname, search } = location;
 byId("nav-sign-in").href = /^\/(login|register|forgot)$/.test(pathname) ? `/login${search}` : loginFor(pathname + search);
 // A page that comes back out of the browser's memory may be of somebody who has signed out since.
-addEventListener("pageshow", async (event) => {
+addEventListener("pageshow", async (/** @type {PageTransitionEvent} */ event) => {
   if (event.persisted && (await me) && !(await ask())) location.reload();
 });

@@ -26,6 +26,7 @@ class _Ticket(msgspec.Struct, frozen=True):
     stream: str
     user: User
     session: str | None = None
+    origin: str | None = None
 
 
 class Door:
@@ -105,14 +106,19 @@ class Door:
         """Signs a user out everywhere, or everywhere else. Raises `Unavailable`."""
         await self.sessions.end(user_id, but=except_session)
 
-    async def ticket(self, caller: Caller, stream: str, *, ttl_s: int = TICKET_TTL_S) -> str:
-        """A ticket that lets its bearer join one stream as this caller, once, within `ttl_s`. Raises `Unavailable`."""
-        ticket, key, value = new_ticket(caller.user, stream, caller.session)
+    async def ticket(self, caller: Caller, stream: str, origin: str | None = None, *, ttl_s: int = TICKET_TTL_S) -> str:
+        """A ticket that lets its bearer join one stream as this caller, once, within `ttl_s`. Raises `Unavailable`.
+
+        With an `origin` it counts only on a socket from there.
+        """
+        ticket, key, value = new_ticket(caller.user, stream, caller.session, origin)
         await self._keep.put(key, value, ttl_s)
         return ticket
 
-    async def redeem(self, ticket: str, stream: str) -> Caller | None:
+    async def redeem(self, ticket: str, stream: str, origin: str | None = None) -> Caller | None:
         """Who a ticket stands for; None when it is used, expired, or for another stream. It is used up either way.
+
+        `origin` is where its bearer comes from; a ticket that was made for another one counts for nothing there.
 
         A ticket holds no longer than the session it was made in. Raises `Unavailable`.
         """
@@ -120,7 +126,7 @@ class Door:
         if kept is None:
             return None
         meant = msgspec.json.decode(kept, type=_Ticket)
-        if meant.stream != stream:
+        if meant.stream != stream or meant.origin not in (None, origin):
             return None
         return await self.sessions.caller(meant.session) if meant.session else Caller(meant.user, None)
 
@@ -135,10 +141,10 @@ def _wrong_pair() -> Refused:
     return Refused(Reason.BAD_CREDENTIALS, "e-mail address or password is wrong")
 
 
-def new_ticket(user: User, stream: str, session: str | None = None) -> tuple[str, str, str]:
+def new_ticket(user: User, stream: str, session: str | None = None, origin: str | None = None) -> tuple[str, str, str]:
     """A ticket, the key it is kept under and what is kept: only its digest, so a leaked store lets nobody in."""
     ticket = secrets.token_urlsafe(24)
-    return ticket, _ticket_key(ticket), msgspec.json.encode(_Ticket(stream, user, session)).decode()
+    return ticket, _ticket_key(ticket), msgspec.json.encode(_Ticket(stream, user, session, origin)).decode()
 
 
 def _ticket_key(ticket: str) -> str:

@@ -145,7 +145,8 @@ class RedisKeep:
         finally:
             self._asking = None  # no await since nobody was seen waiting
             for _, waiting in [*questions, *self._waiting]:  # after a bug: nobody may wait for ever
-                waiting.cancel()
+                if not waiting.done():
+                    waiting.set_exception(Unavailable("what asks Redis has ended"))
             self._waiting.clear()
 
     async def _answers(self, commands: Sequence[tuple[str | int, ...]]) -> Sequence[Any]:
@@ -154,7 +155,8 @@ class RedisKeep:
                 for command in commands:
                     pipeline.execute_command(*command)
                 return await pipeline.execute(raise_on_error=False)
-        except (RedisError, OSError, TimeoutError) as error:
+        # AttributeError: redis-py's, of a connection that is closed while it is written to
+        except (RedisError, OSError, TimeoutError, AttributeError) as error:
             return [error] * len(commands)
 
 

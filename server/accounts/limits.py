@@ -54,6 +54,8 @@ RULES = {
 PACES = {
     # a ticket is for one connection, and a page or an embed that comes back needs a new one
     "tickets": Pace(per_s=1.0, at_once=60),
+    # a pass is for hours, and each was allowed by hand
+    "passes": Pace(per_s=0.1, at_once=20),
 }
 """What happens too often to ask Redis for each: counted on each replica by itself."""
 
@@ -120,7 +122,7 @@ class Limiter:
             try:
                 await question(self._shared)
                 return
-            except (StorageError, RedisError, OSError, TimeoutError):
+            except (StorageError, RedisError, OSError, TimeoutError, AttributeError):  # as in `RedisKeep`
                 self._away_until_s = time.monotonic() + AWAY_S
         if not RULES[rule].alone:
             raise Unavailable("the limits cannot be looked at")

@@ -65,10 +65,10 @@ class Porter:
         for rule in rules:
             await self._limiter.hit(rule, network_of(host))
 
-    async def ticket(self, caller: Caller, stream: str) -> str:
+    async def ticket(self, caller: Caller, stream: str, origin: str | None = None) -> str:
         """As the door's `ticket`; raises `Refused` (`rate_limited`) as well, with when to come back."""
         self._limiter.pace("tickets", caller.user.id)
-        return await self._door.ticket(caller, stream)
+        return await self._door.ticket(caller, stream, origin)
 
     async def _is_known(self, pair: str) -> bool:
         with suppress(Unavailable):

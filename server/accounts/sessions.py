@@ -92,6 +92,11 @@ class Sessions:
                 user = await self._row(id_, copy=kept != _ROW_ONLY)
         return Caller(user, id_) if user else None
 
+    async def ends_at(self, id_: str) -> int | None:
+        """When a session ends at the latest, in ms; None when it does not hold. Raises `Unavailable`."""
+        now, found = await self._book.found({id_})
+        return next((session.ends_at for session in found if session.holds(now)), None)
+
     async def of_user(self, user_id: str) -> list[Session]:
         """A user's sessions that hold, the one used last first. Raises `Unavailable`."""
         return await self._book.of_user(user_id)
@@ -165,7 +170,8 @@ class Sessions:
         finally:
             self._reading = None  # no await since nobody was seen waiting
             for _, _, answer in [*asked, *self._waiting]:  # after a bug: nobody may wait for ever
-                answer.cancel()
+                if not answer.done():
+                    answer.set_exception(Unavailable("what reads sessions has ended"))
             self._waiting.clear()
 
     async def _copy(self, ids: Iterable[str], held: dict[str, Session], now_ms: int) -> None:

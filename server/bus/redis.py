@@ -29,6 +29,8 @@ _SILENCE_S = 3.0  # no traffic at all for this long, our own pings included: the
 _PING_AFTER_S = 1.0
 _BACKOFF_S = (0.1, 2.0)
 _SUBSCRIBE_WITHIN_S = 1.0
+_LOST = (RedisError, OSError, TimeoutError, AttributeError)
+"""How redis-py says that a connection is gone; AttributeError when it is closed while another task writes to it."""
 _FIRST_CONNECT_WITHIN_S = 5.0
 
 
@@ -90,7 +92,7 @@ class RedisBackend(BroadcastBackend):
         pubsub = self._pubsub
         if pubsub is None:
             return
-        with suppress(RedisError, OSError, TimeoutError):
+        with suppress(*_LOST):
             async with asyncio.timeout(_SUBSCRIBE_WITHIN_S):
                 await pubsub.subscribe(group)
                 await confirmed.wait()
@@ -101,8 +103,7 @@ class RedisBackend(BroadcastBackend):
         self._confirmed.pop(group, None)
         pubsub = self._pubsub
         if pubsub is not None:
-            # AttributeError: redis-py's, of a connection that was closed meanwhile
-            with suppress(RedisError, OSError, TimeoutError, AttributeError):
+            with suppress(*_LOST):
                 async with asyncio.timeout(_SUBSCRIBE_WITHIN_S):
                     await pubsub.unsubscribe(group)
 
@@ -110,7 +111,7 @@ class RedisBackend(BroadcastBackend):
         """Rings once. Raises `Unavailable` when Redis does not take it within a second."""
         try:
             await self._publishing.publish(channel, message)
-        except (RedisError, OSError, TimeoutError) as error:
+        except _LOST as error:
             raise Unavailable(f"Redis took no message: {error}") from error
 
     async def next_published(self) -> Event:
@@ -122,7 +123,7 @@ class RedisBackend(BroadcastBackend):
         while True:
             try:
                 await self._listen()
-            except (RedisError, OSError, TimeoutError, asyncio.QueueFull) as error:
+            except (*_LOST, asyncio.QueueFull) as error:
                 if self.up:
                     backoff = _BACKOFF_S[0]
                     log.warning("the connection to Redis was lost", extra={"error": repr(error)})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -80,8 +80,11 @@ class Till(Protocol):
 class Tickets(Protocol):
     """One-time tickets for clients that cannot send the cookie."""
 
-    async def redeem(self, ticket: str, stream: str) -> Caller | None:
-        """Who a ticket for this stream stands for; None when it is used, expired, or for another stream."""
+    async def redeem(self, ticket: str, stream: str, origin: str | None) -> Caller | None:
+        """Who a ticket for this stream stands for; None when it is used, expired, or for another stream.
+
+        `origin` is where the socket comes from, for tickets that hold on one site only.
+        """
         ...
 
 
@@ -93,4 +96,16 @@ class Revocations(Protocol):
 
         May say the same again. Raises `Unavailable`.
         """
+        ...
+
+
+class EmbedList(Protocol):
+    """Which other sites may show which streams. Each call may raise `Unavailable`."""
+
+    async def of_streams(self, slugs: Collection[str]) -> dict[str, frozenset[str]]:
+        """The origins that may show some streams, by slug; a stream without any may be left out."""
+        ...
+
+    async def embedding(self, origins: Collection[str]) -> dict[str, bool]:
+        """Which of some origins may show any stream; one that may not may be left out."""
         ...

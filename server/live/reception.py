@@ -11,6 +11,7 @@ from server.domain.events import Position
 from server.domain.ids import new_id
 from server.domain.session import Caller
 from server.live.bouncer import Bouncer
+from server.live.embeds import Embeds, Page
 from server.live.ports import Disconnected, Tickets, Till, Wire
 from server.live.relay import Relay
 from server.live.socket import LiveSocket, LiveWSProtocol
@@ -26,7 +27,10 @@ log = logging.getLogger(__name__)
 class Reception:
     """Receives viewers. A socket costs a task only until its welcome."""
 
-    def __init__(self, relay: Relay, bouncer: Bouncer, till: Till, tickets: Tickets, turnstile: Turnstile) -> None:
+    def __init__(
+        self, relay: Relay, bouncer: Bouncer, till: Till, tickets: Tickets, turnstile: Turnstile, embeds: Embeds
+    ) -> None:
+        self._embeds = embeds
         self._relay = relay
         self._bouncer = bouncer
         self._till = till
@@ -34,7 +38,14 @@ class Reception:
         self._turnstile = turnstile
 
     async def receive(
-        self, wire: Wire, protocol: LiveWSProtocol, slug: str, caller: Caller | None, guest: str, entry: Entry
+        self,
+        wire: Wire,
+        protocol: LiveWSProtocol,
+        slug: str,
+        caller: Caller | None,
+        guest: str,
+        entry: Entry,
+        page: Page,
     ) -> None:
         """Leads one accepted socket to its welcome, or closes it. Cancelling it closes the socket.
 
@@ -42,7 +53,7 @@ class Reception:
         and `entry` was not handed over, the socket is over and the caller counts it out.
         """
         try:
-            await self._receive(wire, protocol, slug, caller, guest, entry)
+            await self._receive(wire, protocol, slug, caller, guest, entry, page)
         except Disconnected:
             return
         except ProtocolViolation as violation:
@@ -57,7 +68,14 @@ class Reception:
             await _part(wire, CloseCode.TOO_BUSY)
 
     async def _receive(
-        self, wire: Wire, protocol: LiveWSProtocol, slug: str, caller: Caller | None, guest: str, entry: Entry
+        self,
+        wire: Wire,
+        protocol: LiveWSProtocol,
+        slug: str,
+        caller: Caller | None,
+        guest: str,
+        entry: Entry,
+        page: Page,
     ) -> None:
         stream = await self._relay.hold(slug)
         if stream is None:
@@ -73,7 +91,7 @@ class Reception:
                 await _part(wire, CloseCode.NO_HELLO)
                 return
             assert isinstance(hello, frames.Hello)
-            caller = await self._who(hello, slug, caller)
+            caller = await self._who(hello, slug, caller, page)
             viewer, came_by = (caller.user, caller.session) if caller else (None, None)
             if viewer is not None:
                 self._turnstile.name(entry, viewer.id)
@@ -96,6 +114,8 @@ class Reception:
             said = protocol.hand_over(live)
             handed_over = entry.handed_over = True
             metrics.VIEWERS.inc()
+            if page.foreign and page.origin is not None:
+                self._embeds.enter(entry, slug, page.origin, live)
             stream.join(live, new_id(), frames.Viewer(viewer.id, viewer.name) if viewer else None, position)
             live.begin(said)
         finally:
@@ -103,17 +123,18 @@ class Reception:
                 self._relay.release(stream)
 
     def _gone(self, stream: LiveStream, entry: Entry) -> None:
+        self._embeds.leave(entry)
         self._turnstile.leave(entry)
         metrics.VIEWERS.dec()
         self._relay.release(stream)
 
-    async def _who(self, hello: frames.Hello, slug: str, caller: Caller | None) -> Caller | None:
+    async def _who(self, hello: frames.Hello, slug: str, caller: Caller | None, page: Page) -> Caller | None:
         if hello.ticket is None:
             return caller
-        bearer = await self._tickets.redeem(hello.ticket, slug)
+        bearer = await self._tickets.redeem(hello.ticket, slug, page.origin)
         if bearer is None:
             raise ProtocolViolation(
-                "hello.ticket was used, has expired or been revoked, or is for another stream:"
+                "hello.ticket was used, has expired or been revoked, or is for another stream or site:"
                 " ask POST /api/ticket for a new one",
                 code=CloseCode.NOT_ALLOWED,
                 reason="not_allowed",

@@ -14,7 +14,7 @@ import random
 import socket
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 from typing import Protocol as Port
 
 import uvicorn
@@ -74,7 +74,7 @@ SURPLUS = Pace(per_s=100, at_once=1_000)
 _SLOWER_IN_MS = (500, 1_500)
 
 ASKED_MAX = 32
-"""Refs a socket that buys remembers having asked for, those in flight among them; the oldest give way."""
+"""Orders a socket that buys remembers, those in flight among them; the oldest give way."""
 
 CLOSE_WITHIN_S = 5.0
 """From our close frame to the end of the connection; then it is cut."""
@@ -235,6 +235,14 @@ class _Gone:
         return True
 
 
+class _Asked(NamedTuple):
+    """An order this socket asked for, when (monotonic seconds), and what came or will come of it."""
+
+    order: frames.PlaceOrder
+    at_s: float
+    decided: asyncio.Future[Receipt]
+
+
 class LiveSocket(asyncio.Protocol):
     """A viewer after hello: what it costs is this object, uvloop's transport and the kernel's socket.
 
@@ -298,7 +306,7 @@ class LiveSocket(asyncio.Protocol):
         self._paced = paced
         self._full_at_s = 0.0
         self._surplus_full_at_s = 0.0
-        self._asked: dict[str, float] | None = None
+        self._asked: dict[str, _Asked] | None = None
         self._outbox_max = OUTBOX_MAX_BYTES
         self._parser: Protocol | None = None
         self._fragments: bytearray | None = None
@@ -477,9 +485,7 @@ class LiveSocket(asyncio.Protocol):
                 self.write(codec.encode_receipt(Rejected(order.ref, Reason.BUSY, _RETRY_IN_MS)))
                 return
             self._in_flight += 1
-            self._asks_for(order.ref, now_s)
-            known = self._stream.known(order.drop)
-            self._till.place(self.viewer, order, known, self.joined_at_s).add_done_callback(self._answer)
+            self._decided(order, now_s).add_done_callback(self._answer)
         except ProtocolViolation as violation:
             self.fail(violation)
         except Exception:
@@ -487,29 +493,38 @@ class LiveSocket(asyncio.Protocol):
             log.exception("a socket failed")
             self.close(CloseCode.TOO_BUSY)
 
+    def _decided(self, order: frames.PlaceOrder, now_s: float) -> asyncio.Future[Receipt]:
+        """Asks for an order. The same one again, a double click, gets the first receipt: were it asked for anew, a
+        restock in between would make it accepted after its viewer was told that it is sold out.
+        """
+        if self._asked is None:
+            self._asked = {}
+        before = self._asked.get(order.ref)
+        if before is not None and before.order == order:
+            return before.decided
+        decided = self._till.place(self.viewer, order, self._stream.known(order.drop), self.joined_at_s)
+        if before is None:
+            self._asked[order.ref] = _Asked(order, now_s, decided)
+            if len(self._asked) > ASKED_MAX:
+                del self._asked[next(iter(self._asked))]
+        return decided
+
     def _answer(self, decided: asyncio.Future[Receipt]) -> None:
         self._in_flight -= 1
         if decided.cancelled():
             return
         receipt = decided.result()
         written = self.write(codec.encode_receipt(receipt))
+        asked = self._asked.get(receipt.ref) if self._asked is not None else None
         if isinstance(receipt, Rejected) and receipt.reason.retry:
-            if self._asked is not None:  # not decided: whoever decides it later has to tell
-                self._asked.pop(receipt.ref, None)
+            if asked is not None and self._asked is not None and asked.decided is decided:
+                del self._asked[receipt.ref]  # not decided: whoever decides it later has to tell
         elif not written and self.viewer is not None:
-            asked_at_s = (self._asked or {}).get(receipt.ref, self.joined_at_s)
-            self._stream.bring(self.viewer.id, receipt, asked_at_s)
+            self._stream.bring(self.viewer.id, receipt, asked.at_s if asked else self.joined_at_s)
 
     def has_asked(self, ref: str) -> bool:
         """Whether this socket, if it lives, asked for this order itself: its answer was given, or is on its way."""
         return self._asked is not None and ref in self._asked and not self._over()
-
-    def _asks_for(self, ref: str, now_s: float) -> None:
-        if self._asked is None:
-            self._asked = {}
-        self._asked[ref] = now_s
-        if len(self._asked) > ASKED_MAX:
-            del self._asked[next(iter(self._asked))]
 
     def fail(self, violation: ProtocolViolation) -> None:
         """Says what was wrong, then closes."""

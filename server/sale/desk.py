@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from server.domain import embed
 from server.domain.drop import QUANTITY_MAX, TIME_MAX_MS, Drop, DropPlan, DropStatus
 from server.domain.errors import Reason, Refused
 from server.domain.ids import is_id
 from server.domain.news import News
 from server.domain.user import User
 from server.domain.views import Stream, StreamStatus, is_slug
-from server.sale.ports import DropBook, StreamBook
+from server.sale.ports import DropBook, EmbedBook, StreamBook
 
 TITLE_MAX = 200
 ADDRESS_MAX = 500
@@ -21,15 +22,25 @@ _REF = re.compile(r"[\x21-\x7e]{1,64}")
 class Desk:
     """Everything a host commands. Raises `Refused` with a sentence for the host, `Unavailable`."""
 
-    def __init__(self, streams: StreamBook, drops: DropBook, announce: Callable[[News], None]) -> None:
+    def __init__(
+        self, streams: StreamBook, drops: DropBook, embeds: EmbedBook, announce: Callable[[News], None]
+    ) -> None:
         self._streams = streams
         self._drops = drops
+        self._embeds = embeds
         self._announce = announce
 
     async def create_stream(
-        self, host: User, slug: str, title: str, *, starts_at: int | None = None, video: str | None = None
+        self,
+        host: User,
+        slug: str,
+        title: str,
+        *,
+        starts_at: int | None = None,
+        video: str | None = None,
+        embed_origins: Sequence[str] = (),
     ) -> Stream:
-        """Creates a stream, not live yet."""
+        """Creates a stream, not live yet. `embed_origins` may show it on their pages."""
         if not is_slug(slug):
             raise _bad("slug must be 1..64 of a-z, 0-9 and - (not first or last)")
         title = title.strip()
@@ -39,7 +50,19 @@ class Desk:
             raise _bad("starts_at must be ms since the epoch, before the year 2100")
         if video is not None and not (len(video) <= ADDRESS_MAX and video.startswith(("https://", "/"))):
             raise _bad(f"video must be an https:// address or a path of this site, at most {ADDRESS_MAX} characters")
-        return await self._streams.create(host, slug=slug, title=title, starts_at=starts_at, video=video)
+        origins = embed.checked(embed_origins, field="embed_origins")
+        return await self._streams.create(
+            host, slug=slug, title=title, starts_at=starts_at, video=video, embed_origins=origins
+        )
+
+    async def allow_embedding(self, host: User, slug: str, origins: Sequence[str]) -> tuple[str, ...]:
+        """Replaces the list of origins that may show the stream on their pages; gives it back as it is now.
+
+        Every replica follows within about two seconds; who watches on a page that was taken off is closed by then.
+        """
+        allowed = embed.checked(origins, field="origins")
+        await self._embeds.replace(host, _slug(slug), allowed)
+        return allowed
 
     async def start_stream(self, host: User, slug: str) -> Stream:
         """Goes live."""

@@ -80,7 +80,16 @@ class TimeBook(Protocol):
 class StreamBook(Protocol):
     """Where streams are kept."""
 
-    async def create(self, host: User, *, slug: str, title: str, starts_at: int | None, video: str | None) -> Stream:
+    async def create(
+        self,
+        host: User,
+        *,
+        slug: str,
+        title: str,
+        starts_at: int | None,
+        video: str | None,
+        embed_origins: Sequence[str] = (),
+    ) -> Stream:
         """Creates a stream."""
         ...
 
@@ -90,6 +99,14 @@ class StreamBook(Protocol):
 
     async def whole(self, slug: str) -> StreamState | None:
         """A stream with its drops."""
+        ...
+
+
+class EmbedBook(Protocol):
+    """Where the origins are kept that may embed a stream."""
+
+    async def replace(self, host: User, slug: str, origins: Sequence[str]) -> None:
+        """Replaces a stream's list. Raises `Refused`, `Unavailable`."""
         ...
 
 

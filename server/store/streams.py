@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -18,7 +18,7 @@ from server.domain.news import News
 from server.domain.stream import CLOSED_KEPT, StreamState
 from server.domain.user import User
 from server.domain.views import Stream, StreamStatus
-from server.store import audit, events
+from server.store import audit, embeds, events
 from server.store.engine import Database, is_duplicate
 from server.store.rows import drops_of, owned, stream_of, stream_rows
 from server.store.tables import deployment, drop_stock, drops, streams
@@ -40,7 +40,16 @@ class Streams:
             raise LookupError("the database has no deployment row: run `dropcast init-db`")
         return str(epoch)
 
-    async def create(self, host: User, *, slug: str, title: str, starts_at: int | None, video: str | None) -> Stream:
+    async def create(
+        self,
+        host: User,
+        *,
+        slug: str,
+        title: str,
+        starts_at: int | None,
+        video: str | None,
+        embed_origins: Sequence[str] = (),
+    ) -> Stream:
         """Creates a stream. Raises `Refused` when the slug is taken by another; the host's own is given back as is."""
         try:
             async with self._database.transaction() as connection:
@@ -59,7 +68,9 @@ class Streams:
                         created_at=now,
                     )
                 )
-                await audit.record(connection, now, host, "stream.create", stream_id, {"slug": slug})
+                await embeds.add(connection, stream_id, embed_origins)
+                said = {"slug": slug, "embed_origins": list(embed_origins)} if embed_origins else {"slug": slug}
+                await audit.record(connection, now, host, "stream.create", stream_id, said)
         except IntegrityError as error:
             if not is_duplicate(error):
                 raise

@@ -181,6 +181,15 @@ streams = _table(
     CheckConstraint("seq >= 0", name="streams_seq_counts"),
 )
 
+embed_origins = _table(
+    "embed_origins",
+    Column("stream_id", _ID, nullable=False),
+    Column("origin", _ascii(270), nullable=False),
+    PrimaryKeyConstraint("stream_id", "origin"),
+    Index("embed_origins_origin", "origin"),
+    ForeignKeyConstraint(["stream_id"], ["streams.id"], name="embed_origins_stream"),
+)
+
 drops = _table(
     "drops",
     Column("id", _ID, nullable=False),

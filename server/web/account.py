@@ -15,6 +15,7 @@ from server.domain.user import User
 from server.domain.views import is_slug
 from server.web.answers import Json, body
 from server.web.edge import Edge
+from server.web.embedding import NOT_EMBEDDED, embedder, is_foreign, let_read
 from server.web.security import delete_session_cookie, host_of, session_cookie, set_session_cookie
 
 
@@ -25,10 +26,11 @@ class SignIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     password: str
 
 
-class AskTicket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Body of `POST /api/ticket`."""
+class AskTicket(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"shown": "pass"}):
+    """Body of `POST /api/ticket`. With a `pass` a page of another site asks, and the cookie does not count."""
 
     stream: str
+    shown: str | None = None
 
 
 class AccountRoutes:
@@ -56,11 +58,19 @@ class AccountRoutes:
         return Json({"user": await self._edge.require(request)})
 
     async def ticket(self, request: Request) -> Response:
-        """`POST /api/ticket`: one use, 30 s, one stream."""
-        caller = await self._edge.require_caller(request)
+        """`POST /api/ticket`: one use, 30 s, one stream; made with a pass, for sockets from its origin only."""
         asked = await body(request, AskTicket)
         if not is_slug(asked.stream):
             raise Refused(Reason.NOT_FOUND, "there is no such stream")
+        page = embedder(request)
+        if page is not None and await self._edge.embeds.allowed(asked.stream, page):
+            let_read(request.scope, page)
+        elif asked.shown is not None or is_foreign(request):
+            raise Refused(Reason.FORBIDDEN, NOT_EMBEDDED)
+        if asked.shown is not None and page is not None:
+            bearer = await self._edge.passes.caller(asked.shown, asked.stream, page)
+            return Json({"ticket": await self._edge.porter.ticket(bearer, asked.stream, page)})
+        caller = await self._edge.require_caller(request)
         return Json({"ticket": await self._edge.porter.ticket(caller, asked.stream)})
 
     async def orders(self, request: Request) -> Response:

@@ -21,13 +21,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from server.domain.errors import Reason, Refused
+from server.web.vendor import vendored
 
 FOR_EVER = "public, max-age=31536000, immutable"
 ASK_EACH_TIME = "no-cache"
 
 _COMPRESSED_FROM_BYTES = 200
 _VERSION_DIGITS = 12
-_NOT_SERVED = {".html", ".md", ".py", ".lock"}
+_NOT_SERVED = {".html", ".ts", ".md", ".py", ".lock"}
 _TYPES = {".js": "text/javascript", ".webmanifest": "application/manifest+json"}
 _SMALLER: dict[str, Callable[[str], str]] = {".js": rjsmin.jsmin, ".css": rcssmin.cssmin}
 
@@ -67,12 +68,18 @@ class Assets:
         """The modules' texts as they are served, by path."""
         for path in _served(directory):
             self._add(path.relative_to(directory).as_posix(), path)
+        for vendor_path, file in vendored(directory).items():
+            self._assets[vendor_path] = Asset.of(file.read_bytes(), _TYPES[".js"])
         self.version = _digest("".join(f"{p} {a.etag}\n" for p, a in sorted(self._assets.items())).encode())
         """Of the whole tree."""
 
     def at(self, path: str) -> str:
         """Where a browser finds a file for ever."""
         return f"/static/{self.version}/{path}"
+
+    def asset(self, path: str) -> Asset:
+        """What is sent for a path. Raises `KeyError`."""
+        return self._assets[path]
 
     async def get(self, request: Request) -> Response:
         """`GET /static/{file}` and `/static/{version}/{file}`.

@@ -10,6 +10,7 @@ from typing import Protocol
 from starlette.requests import HTTPConnection
 
 from server.accounts.door import Door
+from server.accounts.passes import Passes
 from server.accounts.porter import Porter
 from server.accounts.profile import Profile
 from server.accounts.registration import Registration
@@ -20,6 +21,7 @@ from server.domain.session import Caller
 from server.domain.stream import StreamState
 from server.domain.user import Role, User
 from server.domain.views import Stream, StreamStatus
+from server.live.embeds import Embeds
 from server.live.reception import Reception
 from server.live.relay import Relay
 from server.live.turnstile import Turnstile
@@ -61,6 +63,14 @@ class StreamShelf(Protocol):
         ...
 
 
+class EmbedOrigins(Protocol):
+    """Which other sites may show which streams, as of now."""
+
+    async def of_streams(self, slugs: Collection[str]) -> dict[str, frozenset[str]]:
+        """The origins of some streams, by slug; a stream without any is left out."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Edge:
     """The parts the routes talk to."""
@@ -76,6 +86,9 @@ class Edge:
     orders: OrderHistory
     streams: StreamShelf
     search: Search
+    embeds: Embeds
+    embed_origins: EmbedOrigins
+    passes: Passes
     surfaces: frozenset[str]
     draining: Callable[[], bool]
     health: Callable[[], Awaitable[dict[str, str]]]

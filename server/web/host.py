@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,6 +22,13 @@ class NewStream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     title: str
     starts_at: int | None = None
     video: str | None = None
+    embed_origins: tuple[str, ...] = ()
+
+
+class Embed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of `POST /api/host/streams/{stream}/embed`: the whole list, in place of the one before."""
+
+    origins: tuple[str, ...]
 
 
 class StockIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,19 +70,33 @@ class HostRoutes:
         self._edge = edge
 
     async def streams(self, request: Request) -> Response:
-        """`GET /api/host/streams?cursor=`: the host's own, newest first."""
+        """`GET /api/host/streams?cursor=`: the host's own, newest first, with the origins that may embed each."""
         host = await self._edge.require(request, Role.HOST)
         found, following = await self._edge.streams.of_host(host, after=cursor(request))
-        return Json({"streams": found, "next": following})
+        origins = await self._edge.embed_origins.of_streams([stream.slug for stream in found])
+        shown = [{**asdict(stream), "embed_origins": sorted(origins.get(stream.slug, ()))} for stream in found]
+        return Json({"streams": shown, "next": following})
 
     async def create_stream(self, request: Request) -> Response:
         """`POST /api/host/streams`."""
         host = await self._edge.require(request, Role.HOST)
         asked = await body(request, NewStream)
         stream = await self._edge.desk.create_stream(
-            host, asked.slug, asked.title, starts_at=asked.starts_at, video=asked.video
+            host,
+            asked.slug,
+            asked.title,
+            starts_at=asked.starts_at,
+            video=asked.video,
+            embed_origins=asked.embed_origins,
         )
         return Json({"stream": stream}, 201)
+
+    async def embed_stream(self, request: Request) -> Response:
+        """`POST /api/host/streams/{stream}/embed`: which other sites may show the stream, in place of those before."""
+        host = await self._edge.require(request, Role.HOST)
+        asked = await body(request, Embed)
+        slug = request.path_params["stream"]
+        return Json({"origins": await self._edge.desk.allow_embedding(host, slug, asked.origins)})
 
     async def start_stream(self, request: Request) -> Response:
         """`POST /api/host/streams/{stream}/start`."""

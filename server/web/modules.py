@@ -9,6 +9,9 @@ import posixpath
 import re
 from collections.abc import Mapping
 
+VENDOR = "vendor/"
+"""Others' libraries: they say no texts of ours, and import nothing more."""
+
 _STATIC = re.compile(r"\b(?:from|import)\s*\"(\.[^\"]+)\"")
 _DYNAMIC = re.compile(r"\bimport\(\s*\"(\.[^\"]+)\"")
 _SAID = re.compile(r"\bt\(\s*\"([a-z0-9_.]+)\"")
@@ -72,7 +75,7 @@ def _reached(entry: str, sources: Mapping[str, str], ways: tuple[re.Pattern[str]
     reached, ahead = [], [entry]
     while ahead:
         module = ahead.pop(0)
-        if module in reached:
+        if module in reached or module.startswith(VENDOR):
             continue
         reached.append(module)
         there = posixpath.dirname(module)

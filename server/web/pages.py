@@ -33,6 +33,7 @@ class PageRoutes:
     """One file per page, and what a browser asks for to install the shop."""
 
     def __init__(self, client_dir: Path, assets: Assets) -> None:
+        self.assets = assets
         tables = texts.read(client_dir / "texts")
         parts = {path.stem: path.read_text() for path in (client_dir / "viewer" / "parts").glob("*.html")}
         self._pages = {
@@ -97,11 +98,21 @@ class PageRoutes:
         """`/sw.js`: the service worker, another one with each version; at the root, for it minds what is below it."""
         return self._worker.answer(request, {"Cache-Control": ASK_EACH_TIME})
 
-    def _page(self, request: Request, name: str) -> Response:
+    def embed_sign_in(self, request: Request) -> Response:
+        """The pop-up of a page of another site. Never kept: it is of this moment, and of who is signed in."""
+        return self._page(request, "viewer/embed-sign-in.html", "no-store")
+
+    def embed_refused(self, request: Request) -> Response:
+        """The same, for a page that may not ask."""
+        page = self._page(request, "viewer/embed-refused.html", "no-store")
+        page.status_code = 403
+        return page
+
+    def _page(self, request: Request, name: str, caching: str = ASK_EACH_TIME) -> Response:
         page = self._pages[name]
         language = texts.language_of(request.headers.get("accept-language", ""))
         session = _SOME if session_cookie(request) else _NONE
-        headers = {"Cache-Control": ASK_EACH_TIME}
+        headers = {"Cache-Control": caching}
         if page.varies:
             headers |= {"Vary": ", ".join(page.varies), "Content-Language": language}
         asset = page.made.get((language, session)) or page.made.get((language, _NONE))
@@ -120,14 +131,14 @@ def _page_of(source: str, *, assets: Assets, tables: Mapping[str, texts.Table]) 
     keys = modules.keys_in_html(source)
     if "lang" not in keys:
         return _Page({(texts.DEFAULT, _NONE): _made(source, assets, texts.DEFAULT, tables[texts.DEFAULT], _NONE)}, ())
-    sessions, varies = (_NONE,), ("Accept-Language",)
+    sessions, varies = [_NONE], ["Accept-Language"]
     if "session" in keys:
-        sessions, varies = (_NONE, _SOME), (*varies, "Cookie")
+        sessions, varies = [_NONE, _SOME], [*varies, "Cookie"]
     made = {
         (language, session): _made(source, assets, texts.TAGS[language], tables[language], session)
         for language, session in product(tables, sessions)
     }
-    return _Page(made, varies)
+    return _Page(made, tuple(varies))
 
 
 def _made(source: str, assets: Assets, lang: str, table: texts.Table, session: str) -> Asset:

@@ -13,8 +13,9 @@ from server.web.account import AccountRoutes, AskTicket, SignIn
 from server.web.assets import Assets
 from server.web.calendar import MEDIA_TYPE as CALENDAR
 from server.web.edge import Edge
+from server.web.embed import AskPass, EmbedRoutes
 from server.web.health import HealthRoutes
-from server.web.host import HostRoutes, NewDrop, NewStream, Restock
+from server.web.host import Embed, HostRoutes, NewDrop, NewStream, Restock
 from server.web.openapi import Call, Description
 from server.web.pages import PageRoutes
 from server.web.profile import Code, Leave, NewAddress, NewName, NewPassword, ProfileRoutes
@@ -104,6 +105,7 @@ def _own_account(edge: Edge) -> list[BaseRoute]:
 
 def _for_viewers(edge: Edge, pages: PageRoutes) -> list[BaseRoute]:
     account, registration = AccountRoutes(edge), RegistrationRoutes(edge)
+    embed = EmbedRoutes(edge, pages)
     viewer, wrong, user = ViewerRoutes(edge), (_WRONG_CODE_OR_PASSWORD,), shapes.UserAnswer
     return [
         Route("/", pages.index),
@@ -111,6 +113,16 @@ def _for_viewers(edge: Edge, pages: PageRoutes) -> list[BaseRoute]:
         Route("/shop", pages.shop),
         Route("/orders", pages.orders),
         Route("/register", pages.register),
+        Route("/embed.js", embed.script),
+        Route("/embed/sign-in", embed.sign_in),
+        Call(
+            "/api/embed/pass",
+            embed.give_pass,
+            method=_POST,
+            needs=_ANYBODY_SIGNED_IN,
+            takes=AskPass,
+            gives=shapes.PassAnswer,
+        ),
         Call("/api/register", registration.register, method=_POST, takes=Register, status=202),
         Call("/api/resend", registration.resend, method=_POST, takes=Address, status=202),
         Call(
@@ -151,8 +163,10 @@ def _for_both(edge: Edge) -> list[BaseRoute]:
 def _for_hosts(edge: Edge, pages: PageRoutes) -> list[BaseRoute]:
     host = HostRoutes(edge)
 
-    def command(path: str, endpoint: object, takes: type | None = None, status: int = 200) -> Call:
-        gives = shapes.DropAnswer if "drop" in path else shapes.StreamAnswer
+    def command(
+        path: str, endpoint: object, takes: type | None = None, status: int = 200, gives: type | None = None
+    ) -> Call:
+        gives = gives or (shapes.DropAnswer if "drop" in path else shapes.StreamAnswer)
         return Call(
             f"/api/host/{path}",
             endpoint,
@@ -166,8 +180,9 @@ def _for_hosts(edge: Edge, pages: PageRoutes) -> list[BaseRoute]:
 
     return [
         Route("/host", pages.host),
-        Call("/api/host/streams", host.streams, needs=_HOST, query=("cursor",), gives=shapes.StreamList),
+        Call("/api/host/streams", host.streams, needs=_HOST, query=("cursor",), gives=shapes.HostStreamList),
         command("streams", host.create_stream, NewStream, 201),
+        command("streams/{stream}/embed", host.embed_stream, Embed, gives=shapes.EmbedList),
         command("streams/{stream}/start", host.start_stream),
         command("streams/{stream}/end", host.end_stream),
         command("streams/{stream}/drops", host.create_drop, NewDrop, 201),

@@ -9,8 +9,10 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server.domain.errors import Reason, Refused
+from server.domain.errors import Reason, Refused, Unavailable
 from server.domain.session import SESSION_MAX_S
+from server.live.embeds import Embeds
+from server.web import embedding
 from server.web.answers import refusal
 
 SESSION_COOKIE = "dropcast_session"
@@ -57,12 +59,14 @@ class Guard:
     """Pure ASGI, so that it also sees sockets: refuses foreign origins and endless bodies, adds the security headers.
 
     A call that changes something and carries the cookie must say its Origin; a socket from another origin gets 403
-    before the upgrade; a socket without an Origin is let in, but its cookie does not count (`cookie_counts`).
+    before the upgrade; a socket without an Origin is let in, but its cookie does not count (`cookie_counts`). What an
+    embed asks for is let in from the origins that its stream's host allows, without its cookies (`embedding.py`).
     """
 
-    def __init__(self, app: ASGIApp, origins: Origins) -> None:
+    def __init__(self, app: ASGIApp, origins: Origins, embeds: Embeds) -> None:
         self._app = app
         self._origins = origins
+        self._embeds = embeds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request or socket."""
@@ -70,12 +74,57 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        if not self._origins.allow(headers) and (scope["type"] == "websocket" or _changes(scope)):
-            await _refuse(scope, receive, send, "this origin is not allowed; see DROPCAST_PUBLIC_ORIGINS")
-        elif _changes(scope) and SESSION_COOKIE in headers.get("cookie", "") and "origin" not in headers:
-            await _refuse(scope, receive, send, "a call that changes something with the cookie needs an Origin header")
+        trusted = self._origins.allow(headers)
+        asked = embedding.asked_by_embeds(scope)
+        if asked is not None and _may_be_embedded(scope, headers, trusted=trusted):
+            try:
+                allowed = await self._allows(asked, headers["origin"])
+            except Unavailable:
+                if not trusted:
+                    said = Refused(Reason.BUSY, "temporarily not available: try again in a second")
+                    await _refuse(scope, receive, send, said)
+                    return
+                allowed = False
+            if allowed:
+                await self._let_in(asked, scope, receive, send, trusted=trusted)
+                return
+            if not trusted and (scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD")):
+                await _refuse(scope, receive, send, Refused(Reason.FORBIDDEN, embedding.NOT_EMBEDDED))
+                return
+        if not trusted and (scope["type"] == "websocket" or _changes(scope)):
+            said = Refused(Reason.FORBIDDEN, "this origin is not allowed; see DROPCAST_PUBLIC_ORIGINS")
+            await _refuse(scope, receive, send, said)
+            return
+        await self._pass_on(scope, receive, send)
+
+    async def _allows(self, asked: embedding.Asked, origin: str) -> bool:
+        if asked.stream is None:
+            return await self._embeds.allowed_anywhere(origin)
+        return await self._embeds.allowed(asked.stream, origin)
+
+    async def _let_in(
+        self, asked: embedding.Asked, scope: Scope, receive: Receive, send: Send, *, trusted: bool
+    ) -> None:
+        headers = Headers(scope=scope)
+        scope = embedding.marked(scope, headers["origin"], trusted=trusted)
+        if embedding.is_preflight(scope, headers):
+            embedding.let_read(scope, headers["origin"])
+            await Response(status_code=204, headers=embedding.preflight_headers(asked))(
+                scope, receive, _with_headers(scope, send)
+            )
+            return
+        if asked.stream is not None:  # else its route knows the stream
+            embedding.let_read(scope, headers["origin"])
+        await self._pass_on(scope, receive, send)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        if _changes(scope) and SESSION_COOKIE in headers.get("cookie", "") and "origin" not in headers:
+            said = "a call that changes something with the cookie needs an Origin header"
+            await _refuse(scope, receive, send, Refused(Reason.FORBIDDEN, said))
         elif scope["type"] == "http" and _too_large(headers):
-            await _refuse(scope, receive, send, f"a body has at most {BODY_MAX_BYTES} bytes", Reason.TOO_LARGE)
+            said = f"a body has at most {BODY_MAX_BYTES} bytes"
+            await _refuse(scope, receive, send, Refused(Reason.TOO_LARGE, said))
         else:
             await self._app(scope, receive, _with_headers(scope, send))
 
@@ -136,8 +185,16 @@ def _too_large(headers: Headers) -> bool:
     return length.isdigit() and int(length) > BODY_MAX_BYTES
 
 
-async def _refuse(scope: Scope, receive: Receive, send: Send, detail: str, reason: Reason = Reason.FORBIDDEN) -> None:
-    answer = refusal(Refused(reason, detail))
+def _may_be_embedded(scope: Scope, headers: Headers, *, trusted: bool) -> bool:
+    """Whether a stream's list has to be looked at: never for our own pages, nor for sockets that may join anyway."""
+    origin = headers.get("origin")
+    if origin is None or (trusted and scope["type"] == "websocket"):
+        return False
+    return origin.partition("://")[2] != headers.get("host")
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, refused: Refused) -> None:
+    answer = refusal(refused)
     if scope["type"] == "http":
         await answer(scope, receive, _with_headers(scope, send))
         return
@@ -163,7 +220,7 @@ def _with_headers(scope: Scope, send: Send) -> Send:
             headers["Content-Security-Policy"] = _ADMIN_CSP if admin else _CSP
             headers["X-Content-Type-Options"] = "nosniff"
             headers["Referrer-Policy"] = "same-origin"
-            headers["Cross-Origin-Opener-Policy"] = "same-origin"
+            embedding.set_headers(scope, headers)
             if scope["scheme"] == "https":
                 headers["Strict-Transport-Security"] = "max-age=31536000"
         await send(message)

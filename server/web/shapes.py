@@ -10,7 +10,7 @@ from server.domain.drop import Drop, StockLine
 from server.domain.errors import Reason
 from server.domain.product import Product
 from server.domain.user import User
-from server.domain.views import Stream
+from server.domain.views import Stream, StreamStatus
 from server.protocol.frames import Position
 
 
@@ -48,7 +48,7 @@ class SessionList(msgspec.Struct, frozen=True):
 
 
 class OrderShown(msgspec.Struct, frozen=True):
-    """An order of one's own, with its drop's picture. `total` in minor units, `placed_at` in ms since the epoch, UTC."""
+    """An order of one's own. `image` is its drop's, `total` in minor units, `placed_at` in ms since the epoch, UTC."""
 
     id: str
     ref: str
@@ -85,6 +85,39 @@ class StreamList(msgspec.Struct, frozen=True):
 
     streams: tuple[Stream, ...]
     next: str | None
+
+
+class HostStream(msgspec.Struct, frozen=True):
+    """A stream as its host sees it: as everybody does, and with the origins of other sites that may embed it."""
+
+    slug: str
+    title: str
+    host: str
+    status: StreamStatus
+    starts_at: int | None
+    video: str | None
+    viewers: int
+    embed_origins: tuple[str, ...]
+
+
+class HostStreamList(msgspec.Struct, frozen=True):
+    """A page of a host's streams, newest first."""
+
+    streams: tuple[HostStream, ...]
+    next: str | None
+
+
+class EmbedList(msgspec.Struct, frozen=True):
+    """The origins that may embed the stream now."""
+
+    origins: tuple[str, ...]
+
+
+class PassAnswer(msgspec.Struct, frozen=True, rename={"made": "pass"}):
+    """A pass for the page of another site, and when it ends at the latest, in ms since the epoch, UTC."""
+
+    made: str
+    expires_at: int
 
 
 class StreamWhole(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ from server.domain import stream as fold
 from server.domain.errors import ProtocolViolation, Reason, Refused, Unavailable
 from server.domain.ids import new_id
 from server.domain.views import StreamStatus, is_slug
+from server.live.embeds import Page
 from server.live.ports import Disconnected
 from server.live.socket import handover_of
 from server.protocol.codes import CloseCode
@@ -21,6 +22,7 @@ from server.web.account import cursor
 from server.web.answers import Json, refusal
 from server.web.calendar import calendar_file, invitation_to
 from server.web.edge import Edge
+from server.web.embedding import is_foreign
 from server.web.security import GUEST_COOKIE, GUEST_MAX, cookie_counts, host_of
 
 
@@ -85,10 +87,11 @@ class ViewerRoutes:
             return
         guest = websocket.cookies.get(GUEST_COOKIE, "")[:GUEST_MAX] if cookie_counts(websocket.headers) else ""
         slug = websocket.path_params["stream"]
+        page = Page(websocket.headers.get("origin"), is_foreign(websocket))
         try:
             await websocket.accept()
             await self._edge.reception.receive(
-                _Wire(websocket), handover_of(websocket.scope), slug, caller, guest or new_id(), entry
+                _Wire(websocket), handover_of(websocket.scope), slug, caller, guest or new_id(), entry, page
             )
         finally:
             if not entry.handed_over:

@@ -48,6 +48,8 @@ async def test_a_viewer_sees_a_drop_opened_on_the_host_page_and_buys_it(
     await expect(buy).to_contain_text("$24")
     await expect(buy).not_to_have_attribute("aria-disabled", "true")
     await buy.tap()
+    await expect(buy).to_contain_text("Confirm $24")
+    await buy.click()
     await expect(buy).to_contain_text("Yours")
     await expect(viewer.get_by_test_id("receipt")).to_contain_text("yours")
     await expect(stock).to_have_attribute("data-left", str(before - 1))

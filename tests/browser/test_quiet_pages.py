@@ -9,7 +9,7 @@ from contextlib import suppress
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, Route, expect
+from playwright.async_api import Browser, BrowserContext, Route, expect
 
 from tests.browser.test_buying import DESKTOP, PHONE, fill_in, listen, signed_in
 from tests.journeys.conftest import Shop, opened, premises, shop
@@ -23,6 +23,11 @@ CUT = """() => [...document.querySelectorAll("body *")]
     .filter((one) => one.clientWidth > 0 && one.scrollWidth > one.clientWidth + 1 && !one.closest(".sr-only"))
     .map((one) => `${one.tagName} ${one.className} ${one.scrollWidth} > ${one.clientWidth}: ${one.textContent.trim()}`)
 """
+KEPT = """async () => {
+    const kept = [];
+    for (const name of await caches.keys()) kept.push(...(await (await caches.open(name)).keys()));
+    return kept.map(({ url }) => new URL(url).pathname);
+}"""
 
 
 async def visitor(browser: Browser, shop: Shop, *, locale: str = "en-US") -> BrowserContext:
@@ -266,10 +271,7 @@ async def test_offline_the_shop_says_so_and_shows_nothing_old(browser: Browser, 
     await page.evaluate("navigator.serviceWorker.ready.then(() => true)")
     await page.reload(wait_until="networkidle")
     await expect(page.get_by_test_id("goods").get_by_role("listitem")).to_have_count(8)
-    kept = await page.evaluate(
-        """async () => (await Promise.all((await caches.keys()).map(async (name) => (await (await caches.open(name)).keys())
-            .map(({ url }) => new URL(url).pathname)))).flat()"""
-    )
+    kept = await page.evaluate(KEPT)
     assert "/offline" in kept
     assert any(path.endswith("/viewer/shop.js") for path in kept)
     assert [path for path in kept if path != "/offline" and not path.startswith("/static/")] == []

@@ -112,6 +112,8 @@ async def test_somebody_registers_to_buy_what_they_see_and_signs_out_everywhere(
     await expect(buy).to_contain_text("Buy")
     await expect(buy).not_to_have_attribute("aria-disabled", "true")
     await buy.click()
+    await expect(buy).to_contain_text("Confirm")
+    await buy.click()
     await expect(buy).to_contain_text("Yours")
     await page.goto("/orders")
     await expect(page.get_by_role("listitem")).to_have_count(1)

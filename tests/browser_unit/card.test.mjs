@@ -1,19 +1,23 @@
 // @ts-check
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { dropNews, stockNews } from "../../client/viewer/announce.js";
-import { cardOf, phaseOf, pinned, refusal, YOURS_MS } from "../../client/viewer/card.js";
+import "./texts.mjs";
+import { dropNews, stockNews } from "../../client/overlay/announce.js";
+import { cardOf, phaseOf, pinned, refusal, YOURS_MS } from "../../client/overlay/card.js";
 
 const NOW = 1_000_000;
+/** @returns {import("../../client/shared/reduce.js").Drop} */
 const drop = (over = {}) => ({
-  id: "d", title: "Lamp", image: null, price: 2400, currency: "USD", limit: 1, opens_at: null, closes_at: null,
+  id: "d", title: "Lamp", image: null, price: 2400, list_price: null, currency: "USD", limit: 1, opens_at: null, closes_at: null,
   variants: [{ id: "v", label: "One", left: 5, version: 1 }], status: "open", product: "p", ...over,
 });
 const empty = [{ id: "v", label: "One", left: 0, version: 2 }];
+/** @returns {import("../../client/overlay/card.js").Sight} */
 const sight = (over = {}) => ({
   drop: drop(), variant: "v", quantity: 1, link: "live", signedIn: true, ended: false, entry: null, outcome: null,
-  bought: 0, now: NOW, ...over,
+  bought: 0, now: NOW, step: null, ...over,
 });
+/** @param {string | null} [reason] */
 const entry = (state, reason = null) => ({ ref: "r", viewer: "a", drop: "d", variant: "v", quantity: 1, at: NOW, sentAt: NOW, state, reason });
 const answer = (receipt, at = NOW) => ({ receipt: { type: "receipt", ref: "r", ...receipt }, at, quantity: 1 });
 const accepted = { status: "accepted", quantity: 1, total: 2400, currency: "USD" };

@@ -7,9 +7,11 @@ import {
 
 /** A world whose clock and sockets the test moves by hand. */
 function makeWorld({ random = 0.5 } = {}) {
+  /** @type {any} */
   const world = { at: 1_000_000, sockets: [], timers: [], frames: [], states: [] };
   const seams = {
     open: () => {
+      /** @type {any} */
       const socket = { readyState: 0, sent: [], closedWith: null };
       socket.send = (text) => socket.sent.push(JSON.parse(text));
       socket.close = (code) => ((socket.readyState = 3), (socket.closedWith = code));
@@ -37,7 +39,7 @@ function makeWorld({ random = 0.5 } = {}) {
     world.at = until;
   };
   const on = { frame: (frame) => world.frames.push(frame), state: (state, code) => world.states.push([state, code]) };
-  world.link = new Link("evening", on, seams);
+  world.link = new Link("evening", on, { world: seams });
   world.socket = () => world.sockets.at(-1);
   world.accept = () => ((world.socket().readyState = 1), world.socket().onopen({}));
   world.hear = (frame) => world.socket().onmessage({ data: JSON.stringify(frame) });
@@ -46,6 +48,7 @@ function makeWorld({ random = 0.5 } = {}) {
   return world;
 }
 const snapshot = { stream: {}, drops: [] };
+/** @param {number} seq @param {object} [over] */
 const welcome = (seq, over = { snapshot }) => ({
   type: "welcome", session: "s", viewer: null, now: 5_000_000, tick_ms: 4_000, position: { epoch: "e", seq }, stock: [], ...over,
 });

@@ -10,6 +10,7 @@ import { AGAIN_WITHIN_MS, ANSWER_WITHIN_MS, Orders, RESEND_WITHIN_MS } from "../
 globalThis.crypto ??= webcrypto;
 
 function makeTab(kept = new Map()) {
+  /** @type {any} */
   const tab = { at: 1_000_000, sent: [], up: true, refs: 0, kept, timers: [] };
   tab.storage = { getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => kept.set(key, value) };
   tab.load = () => {

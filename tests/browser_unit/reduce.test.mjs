@@ -6,18 +6,23 @@ import { applyEvent, applyStock, fromWelcome, withViewers } from "../../client/s
 
 const GOLDEN = new URL("../golden/reduce.json", import.meta.url);
 
+/** @returns {import("../../client/shared/reduce.js").Stream} */
 const stream = (over = {}) => ({
   slug: "evening", title: "Evening", host: "Mira", status: "scheduled", starts_at: null, video: null, viewers: 0, ...over,
 });
+/** @returns {import("../../client/shared/reduce.js").Drop} */
 const drop = (id, over = {}) => ({
-  id, title: `Drop ${id}`, image: null, price: 2400, currency: "USD", limit: 2, opens_at: null, closes_at: null,
+  id, title: `Drop ${id}`, image: null, price: 2400, list_price: null, currency: "USD", limit: 2, opens_at: null, closes_at: null,
   variants: [{ id: "v", label: "One", left: 10, version: 1 }], status: "scheduled", product: "p", ...over,
 });
 const stocked = (id, status, left, version) => drop(id, { status, variants: [{ id: "v", label: "One", left, version }] });
+/** @returns {import("../../client/shared/reduce.js").EventFrame} */
 const event = (seq, kind, what) => ({ type: "event", seq, at: 1_000 + seq, event: { kind, ...what } });
+/** @returns {import("../../client/shared/reduce.js").Welcome} */
 const welcome = (seq, over = {}) => ({
   type: "welcome", session: "s", viewer: null, now: 1, tick_ms: 15_000, position: { epoch: "e", seq }, stock: [], ...over,
 });
+/** @type {import("../../client/shared/reduce.js").StreamState} */
 const start = { stream: stream(), drops: [], seq: 0 };
 
 const history = [

@@ -12,8 +12,15 @@ const session = (over = {}) => ({ id: "a", device: "Firefox on Linux", created_a
 
 /** As much of an element as the list needs. */
 class Element {
+  /** @type {string} */ tag;
+  /** @type {Element[]} */ children = [];
+  /** @type {Record<string, string>} */ attributes = {};
+  /** @type {Record<string, Function>} */ listeners = {};
+  textContent = "";
+  hidden = false;
+
   constructor(tag) {
-    Object.assign(this, { tag, children: [], attributes: {}, listeners: {}, textContent: "", hidden: false });
+    this.tag = tag;
     const classes = new Set();
     this.classList = { add: (c) => classes.add(c), remove: (c) => classes.delete(c), contains: (c) => classes.has(c) };
   }
@@ -41,9 +48,10 @@ class Element {
 }
 globalThis.document = /** @type {any} */ ({ createElement: (tag) => new Element(tag) });
 
+/** @param {(path: string) => Promise<void>} [post] */
 async function shown(answers, post = async () => {}) {
   const element = new Element("section");
-  const said = { posts: [], left: 0 };
+  const said = { posts: /** @type {string[]} */ ([]), left: 0 };
   const doors = {
     get: async () => ({ sessions: answers.length > 1 ? answers.shift() : answers[0] }),
     post: async (path) => (said.posts.push(path), post(path)),

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { beforeEach, test } from "node:test";
-import { day, fromNow, money } from "../../client/shared/format.js";
+import { money } from "../../client/shared/format.js";
+import { day, fromNow } from "../../client/shared/moments.js";
 import { sentenceOf } from "../../client/shared/refusals.js";
 import { useTexts } from "../../client/shared/texts.js";
 

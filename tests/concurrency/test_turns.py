@@ -20,6 +20,7 @@ from server.protocol import codec
 from server.sale.desk import Desk
 from server.sale.timekeeper import Timekeeper
 from server.store import turns
+from server.store.embeds import EmbedOrigins
 from server.store.engine import Database, open_database
 from server.store.rows import lock_stock
 from server.store.times import Times
@@ -128,7 +129,7 @@ async def test_a_stream_that_ends_while_its_drops_open_by_themselves_leaves_ever
         await shop.streams.create(shop.host, slug=slug, title="S", starts_at=None, video=None)
         await shop.streams.change_status(shop.host, slug, StreamStatus.LIVE)
         drops = [await shop.scheduled(1, shelf=1, stream=slug, opens_at=PAST) for _ in range(3)]
-        desk, times = Desk(shop.streams, shop.drops, lambda _: None), Times(other.database)
+        desk, times = Desk(shop.streams, shop.drops, EmbedOrigins(shop.database), lambda _: None), Times(other.database)
         await asyncio.gather(desk.end_stream(shop.host, slug), *(times.turn(drop.id) for drop in drops))
         kinds = await shop.kinds(slug)
         assert kinds[-1] == "stream_ended"

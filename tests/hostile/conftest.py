@@ -140,10 +140,12 @@ class Sale:
     drop: str
 
 
-async def sale_of(besieged: Besieged, host: Api, *, quantity: int = 1000, limit: int = 1000, live: bool = True) -> Sale:
-    """A new one; not `live`: as it is planned."""
+async def sale_of(
+    besieged: Besieged, host: Api, *, quantity: int = 1000, limit: int = 1000, live: bool = True, **more: Any
+) -> Sale:
+    """A new one; not `live`: as it is planned. `more` is said of the stream."""
     slug = "siege-" + secrets.token_hex(4)
-    await host.create_stream(slug, "A stream to attack", starts_at=TIME_MAX_MS)
+    await host.create_stream(slug, "A stream to attack", **{"starts_at": TIME_MAX_MS} | more)
     drop = await host.create_drop(slug, "DEMO-1", stock={besieged.variant: quantity}, limit=limit)
     if live:
         await host.start(slug)

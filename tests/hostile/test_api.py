@@ -101,6 +101,7 @@ async def test_no_request_breaks_the_api_or_gets_an_answer_that_is_not_described
     sale = await sale_of(besieged, host)
     there = {"stream": sale.stream, "drop": sale.drop, "variant": besieged.variant, "product": "DEMO-1"}
     there |= {"currency": "USD", "limit": 3, "price": 3, "quantity": 2, "email": f"{person}@example.com"}
+    there |= {"origins": ["https://partner.example"], "embed_origins": [], "origin": "https://partner.example"}
     there |= dict.fromkeys(("starts_at", "opens_at", "closes_at", "video"))
     besieged.sign_in(Person.HOST)
     schema = schemathesis.openapi.from_url(f"{besieged.origin}/api/openapi.json", timeout=10)

@@ -11,19 +11,24 @@ from typing import Any
 
 import aiosqlite
 import httpx
+import msgspec
 import pytest
 import pytest_asyncio
+from itsdangerous import Signer
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.types import Scope, Send
 
 import server.store.drops
 import server.store.streams
+import server.web.embedding
 import server.web.security
 from server import commands
 from server.accounts.door import Door
 from server.accounts.keep import MemoryKeep
+from server.accounts.passes import Passes
 from server.app import opened
 from server.domain.user import Role, User
+from server.live.embeds import Embeds
 from server.settings import read
 from tests.hostile.conftest import Person
 from tests.journeys.conftest import PASSWORD
@@ -152,6 +157,85 @@ def what_is_taken_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(MemoryKeep, "take", MemoryKeep.peek)
 
 
+PARTNER, ANOTHER = "https://partner.example", "https://another.example"
+
+
+async def embedded(inside: Inside, *origins: str) -> str:
+    """A stream that these origins may embed."""
+    slug = "s-" + secrets.token_hex(4)
+    body = {"slug": slug, "title": "Shown elsewhere", "embed_origins": list(origins)}
+    assert (await inside.call("POST", "/api/host/streams", Person.HOST, body)).status_code == 201
+    return slug
+
+
+async def pass_of(inside: Inside, slug: str, origin: str) -> str:
+    answer = await inside.call("POST", "/api/embed/pass", Person.VIEWER, {"stream": slug, "origin": origin})
+    return str(answer.json()["pass"])
+
+
+async def a_page_with_an_embed_asks_by_the_cookie(inside: Inside) -> bool:
+    slug = await embedded(inside, PARTNER)
+    return (
+        await inside.call("POST", "/api/ticket", Person.VIEWER, {"stream": slug}, Origin=PARTNER)
+    ).status_code == 200
+
+
+def cookies_are_left_to_embeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    marked = server.web.embedding.marked
+
+    def with_cookies(scope: Scope, origin: str, *, trusted: bool) -> Scope:
+        return {**marked(scope, origin, trusted=trusted), "headers": scope["headers"]}
+
+    monkeypatch.setattr(server.web.embedding, "marked", with_cookies)
+
+
+async def a_page_that_is_on_no_list_reads_a_stream(inside: Inside) -> bool:
+    slug = await embedded(inside, PARTNER)
+    answer = await inside.http.get(f"/api/streams/{slug}", headers={"Origin": ANOTHER})
+    return "access-control-allow-origin" in answer.headers
+
+
+def every_page_may_embed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Embeds, "allowed", _yes)
+    monkeypatch.setattr(Embeds, "allowed_anywhere", _yes)
+
+
+async def _yes(*_: object) -> bool:
+    return True
+
+
+async def a_pass_is_asked_for_a_page_that_is_on_no_list(inside: Inside) -> bool:
+    body = {"stream": await embedded(inside, PARTNER), "origin": ANOTHER}
+    return (await inside.call("POST", "/api/embed/pass", Person.VIEWER, body)).status_code == 200
+
+
+async def a_pass_is_used_on_another_page(inside: Inside) -> bool:
+    slug = await embedded(inside, PARTNER, ANOTHER)
+    body = {"stream": slug, "pass": await pass_of(inside, slug, PARTNER)}
+    return (await inside.http.post("/api/ticket", json=body, headers={"Origin": ANOTHER})).status_code == 200
+
+
+def nobody_asks_whose_pass_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = Passes._read
+
+    def of_another(self: Passes, shown: str) -> Any:
+        meant = read(self, shown)
+        return meant and msgspec.structs.replace(meant, origin=ANOTHER)
+
+    monkeypatch.setattr(Passes, "_read", of_another)
+
+
+async def a_pass_is_forged(inside: Inside) -> bool:
+    slug = await embedded(inside, PARTNER)
+    signed = await pass_of(inside, slug, PARTNER)
+    body = {"stream": slug, "pass": signed.rpartition(".")[0] + "." + "A" * 43}
+    return (await inside.http.post("/api/ticket", json=body, headers={"Origin": PARTNER})).status_code == 200
+
+
+def passes_are_not_signed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Signer, "verify_signature", lambda *_: True)
+
+
 Attack = Callable[[Inside], Awaitable[bool]]
 Removal = Callable[[pytest.MonkeyPatch], None]
 CONTROLS: list[tuple[Attack, Removal]] = [
@@ -162,6 +246,11 @@ CONTROLS: list[tuple[Attack, Removal]] = [
     (a_page_may_be_framed_by_anybody, answers_carry_no_headers),
     (a_body_is_endless, no_body_is_too_large),
     (a_ticket_is_used_twice, what_is_taken_stays),
+    (a_page_with_an_embed_asks_by_the_cookie, cookies_are_left_to_embeds),
+    (a_page_that_is_on_no_list_reads_a_stream, every_page_may_embed),
+    (a_pass_is_asked_for_a_page_that_is_on_no_list, every_page_may_embed),
+    (a_pass_is_used_on_another_page, nobody_asks_whose_pass_it_is),
+    (a_pass_is_forged, passes_are_not_signed),
 ]
 
 

@@ -28,6 +28,7 @@ class Row:
     outcome: tuple[str, str, str, str, str]
     body: dict[str, Any] | None = None
     ends_session: bool = False
+    query: dict[str, str] | None = field(default=None, kw_only=True)
     live: bool = field(default=False, kw_only=True)
 
 
@@ -46,6 +47,7 @@ def hosts(own: str, others: str, body: dict[str, Any] | None = None, *, live: bo
     return Row((NO_LOGIN, NOT_YOURS, own, others, own), body, live=live)
 
 
+PARTNER = "https://partner.example"
 NOBODY = "nobody@example.com"
 NEW = {"slug": "{new}", "title": "One's own"}
 DROP = {
@@ -71,6 +73,10 @@ TABLE: dict[str, Row] = {
     "GET /shop": anybody("200"),
     "GET /orders": anybody("200"),
     "GET /register": anybody("200"),
+    "GET /embed.js": anybody("307"),  # to where the script is
+    # a guest signs in first
+    "GET /embed/sign-in": Row(("303", *("200",) * 4), query={"stream": "{stream}", "origin": PARTNER}),
+    "POST /api/embed/pass": signed_in("200", {"stream": "{stream}", "origin": PARTNER}),
     "GET /host": anybody("200"),  # the page is public, what it calls is not
     "GET /static/{file}": anybody("200"),
     "GET /api/openapi.json": anybody("200"),
@@ -100,6 +106,7 @@ TABLE: dict[str, Row] = {
     "GET /api/products": anybody("200"),
     "GET /api/host/streams": hosts("200", "200"),
     "POST /api/host/streams": hosts("201", "201", NEW),
+    "POST /api/host/streams/{stream}/embed": hosts("200", NOT_YOURS, {"origins": [PARTNER]}),
     "POST /api/host/streams/{stream}/start": hosts("200", NOT_YOURS),
     "POST /api/host/streams/{stream}/end": hosts("200", NOT_YOURS, live=True),
     "POST /api/host/streams/{stream}/drops": hosts("201", NOT_YOURS, DROP),
@@ -144,7 +151,11 @@ def test_every_route_and_every_frame_is_in_the_tables() -> None:
 @pytest.mark.parametrize("call", TABLE)
 async def test_a_call_ends_as_the_table_says_for_everybody(besieged: Besieged, host: Api, call: str) -> None:
     row = TABLE[call]
-    sale = await sale_of(besieged, host, live=row.live) if "{" in call or row.body else Sale("", "")
+    sale = (
+        await sale_of(besieged, host, live=row.live, embed_origins=[PARTNER])
+        if "{" in call or row.body or row.query
+        else Sale("", "")
+    )
     expected = dict(zip(Person, row.outcome, strict=True))
     found = {}
     async with httpx.AsyncClient(base_url=besieged.origin, trust_env=False, verify=False) as http:
@@ -210,7 +221,8 @@ async def _called(
         answer = await http.get("/api/sessions", headers=besieged.headers(HOST))
         names["session"] = next(session["id"] for session in answer.json()["sessions"] if session["current"])
     body = _filled(row.body, names)
-    return await http.request(method, path.format_map(names), json=body, headers=besieged.headers(person))
+    query = _filled(row.query, names)
+    return await http.request(method, path.format_map(names), json=body, params=query, headers=besieged.headers(person))
 
 
 def _filled(body: Any, names: dict[str, str]) -> Any:

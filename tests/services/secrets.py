@@ -13,7 +13,7 @@ import httpx
 
 _WORD = re.compile(r"[\w-]{6,}")
 _NUMBER_FIELD = re.compile(r'": -?[\d.]+')
-_SECRET_FIELDS = ("password", "old", "new", "code", "ticket")
+_SECRET_FIELDS = ("password", "old", "new", "code", "ticket", "pass")
 _SHORT = 8
 
 

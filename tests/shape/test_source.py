@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -54,6 +55,26 @@ def test_lock_files_have_hashes_and_no_addresses() -> None:
         pins = re.findall(r"^[\w.-]+==", text, flags=re.MULTILINE)
         assert len(pins) > 20
         assert text.count("--hash=sha256:") >= len(pins)
+
+
+def test_the_browsers_lock_file_has_hashes_and_no_addresses_of_packages() -> None:
+    text = (ROOT / "client" / "package-lock.json").read_text("utf-8")
+    packages = [what for path, what in json.loads(text)["packages"].items() if path]
+    assert len(packages) > 20
+    for package in packages:
+        assert package["integrity"].startswith("sha512-")
+        assert "resolved" not in package
+        assert "latest" not in package.get("dependencies", {}).values(), "make it with `make lock`"
+    funding = re.compile(r'"(url|funding)": "https://(github\.com|opencollective\.com|[\w.]*patreon\.com)/')
+    assert not [line for line in text.splitlines() if "://" in line and not funding.search(line)]
+
+
+def test_each_package_of_the_browsers_side_has_a_bound_and_a_reason() -> None:
+    listed = json.loads((ROOT / "client" / "package.json").read_text("utf-8"))
+    reasons = (ROOT / "client" / "README.md").read_text("utf-8")
+    for name, bound in {**listed["dependencies"], **listed["devDependencies"]}.items():
+        assert re.fullmatch(r">=[\d.]+ <[\d.]+", bound), name
+        assert f"| `{name}` | " in reasons, name
 
 
 def test_each_dependency_has_a_bound_and_a_reason() -> None:

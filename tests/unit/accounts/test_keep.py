@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import TYPE_CHECKING, Any, cast
+
 import pytest
 
-from server.accounts.keep import MEMORY_MAX, MemoryKeep
+from server.accounts.keep import MEMORY_MAX, MemoryKeep, RedisKeep
+from server.domain.errors import Unavailable
 from tests.unit.accounts.book import Clock
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
 
 
 @pytest.fixture
@@ -68,3 +75,24 @@ async def test_when_full_the_value_touched_longest_ago_is_forgotten(keep: Memory
     assert [await keep.peek(key) for key in "abcd"] == ["a", None, "c", "d"]
     assert len(keep._values) == 3
     assert MemoryKeep()._most == MEMORY_MAX
+
+
+class Broken:
+    """A Redis client that fails in a way of its own."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def pipeline(self, **_options: bool) -> Any:
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [AttributeError("'NoneType' object has no attribute 'writelines'"), RuntimeError("a bug")],
+    ids=["a connection closed while it is written to", "a bug"],
+)
+async def test_however_redis_fails_whoever_asks_is_told_that_it_is_not_available(error: Exception) -> None:
+    keep = RedisKeep(cast("Redis", Broken(error)))
+    answers = await asyncio.gather(keep.peek("a"), keep.peek("b"), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [Unavailable, Unavailable]

@@ -344,6 +344,41 @@ async def test_an_order_that_was_not_decided_and_an_order_of_a_guest_have_nothin
         assert scene.show.brought == []
 
 
+@pytest.mark.parametrize(
+    "first", [Accepted("one", "o1", 1, 2400, "USD"), Rejected("one", Reason.SOLD_OUT)], ids=["accepted", "sold out"]
+)
+async def test_a_double_click_gets_the_first_receipt_twice_and_is_asked_for_once(first: Receipt) -> None:
+    scene = Scene(ANN)
+    scene.hears(order("one"))
+    scene.hears(order("one"))
+    await _decided(scene, first)
+    scene.hears(order("one"))
+    await asyncio.sleep(0)
+    assert len(scene.till.taken) == 1
+    assert [(said["ref"], said["status"]) for said in scene.wire.said] == [("one", scene.wire.said[0]["status"])] * 3
+
+
+async def test_who_was_told_to_ask_again_is_asked_for_again() -> None:
+    scene = Scene(ANN)
+    scene.hears(order("one"))
+    scene.hears(order("one"))
+    await _decided(scene, Rejected("one", Reason.BUSY))
+    scene.hears(order("one"))
+    assert [taken[1].ref for taken in scene.till.taken] == ["one", "one"]
+
+
+async def test_the_same_ref_with_another_body_is_asked_for_by_itself() -> None:
+    scene = Scene(ANN)
+    scene.hears(order("one"))
+    scene.hears(order("one") | {"quantity": 2})
+    assert len(scene.till.taken) == 2
+    await _decided(scene, Rejected("one", Reason.CONFLICT), 1)
+    await _decided(scene, Accepted("one", "o1", 1, 2400, "USD"))
+    scene.hears(order("one"))
+    await asyncio.sleep(0)
+    assert [said["status"] for said in scene.wire.said] == ["rejected", "accepted", "accepted"]
+
+
 async def test_a_socket_knows_what_it_asked_for_unless_it_was_told_to_ask_again() -> None:
     scene = Scene(ANN)
     scene.hears(order("one"))

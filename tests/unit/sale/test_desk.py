@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -36,9 +36,21 @@ class Books:
         self.asked: list[tuple[Any, ...]] = []
         self._state = StreamState(replace(STREAM, status=status), MappingProxyType({d.id: d for d in drops}), 7)
 
-    async def create(self, host: User, *, slug: str, title: str, starts_at: int | None, video: str | None) -> Stream:
-        self.asked.append(("create", slug, title, starts_at, video))
+    async def create(
+        self,
+        host: User,
+        *,
+        slug: str,
+        title: str,
+        starts_at: int | None,
+        video: str | None,
+        embed_origins: Sequence[str] = (),
+    ) -> Stream:
+        self.asked.append(("create", slug, title, starts_at, video, *embed_origins))
         return Stream(slug, title, host.name, StreamStatus.SCHEDULED, starts_at, video)
+
+    async def replace(self, host: User, slug: str, origins: Sequence[str]) -> None:
+        self.asked.append(("embed", slug, *origins))
 
     async def change_status(self, host: User, slug: str, status: StreamStatus) -> tuple[Stream, News]:
         self.asked.append((status.value, slug))
@@ -73,7 +85,7 @@ class Announced(list[News]):
 
 def desk_over(books: Books) -> tuple[Desk, Announced]:
     announced = Announced()
-    return Desk(books, books, announced), announced
+    return Desk(books, books, books, announced), announced
 
 
 async def refusal(books: Books, command: Callable[[Desk], Awaitable[object]]) -> Refused:

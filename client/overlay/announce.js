@@ -1,6 +1,8 @@
 // @ts-check
 /** What a screen reader is told: receipts always, stock only at a few numbers, one thing at a time. */
 
+import { t } from "../shared/texts.js";
+
 const THRESHOLDS = [10, 5, 3, 1, 0];
 const PAUSE_MS = 1_500;
 
@@ -14,7 +16,7 @@ const PAUSE_MS = 1_500;
 export function stockNews(before, after) {
   const crossed = THRESHOLDS.some((line) => before > line && after <= line);
   if (!crossed) return null;
-  return after === 0 ? "Sold out" : `${after} left`;
+  return after === 0 ? t("card.sold_out") : t("card.left", { n: after });
 }
 
 /**
@@ -28,7 +30,7 @@ export function stockNews(before, after) {
  */
 export function dropNews(before, after, variant) {
   if (!before || !after || after.status === "closed") return null;
-  if (after.status === "sold_out") return before.status === "sold_out" ? null : "Sold out";
+  if (after.status === "sold_out") return before.status === "sold_out" ? null : t("card.sold_out");
   if (after.variants.every(({ left }) => left === 0)) return null;
   const left = (/** @type {NonNullable<Seen>} */ drop) => drop.variants.find(({ id }) => id === variant)?.left ?? 0;
   return stockNews(left(before), left(after));
