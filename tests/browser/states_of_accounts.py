@@ -18,7 +18,7 @@ def _address() -> str:
 @state("index-empty")
 async def _(page: Page, stage: Stage) -> None:
     await page.goto("/")
-    await expect(page.locator("#empty")).to_be_visible()
+    await expect(page.locator("#live-empty")).to_be_visible()
 
 
 @state("index", person="viewer")
@@ -27,8 +27,37 @@ async def _(page: Page, stage: Stage) -> None:
     await stage.stream("Tea for two", live=False, starts_at=4_070_908_800_000)
     await stage.stream()
     await page.goto("/")
-    await expect(page.get_by_test_id("streams").get_by_role("listitem")).to_have_count(3)
-    await expect(page.locator("#account")).to_be_visible()
+    await expect(page.get_by_test_id("streams").get_by_role("link")).to_have_count(2)
+    await expect(page.get_by_test_id("coming").get_by_role("listitem")).to_have_count(1)
+    await expect(page.locator("#signed-in-name")).not_to_be_empty()
+
+
+@state("index-selling")
+async def _(page: Page, stage: Stage) -> None:
+    await stage.drop(await stage.stream(), 20, sku="DEMO-3")
+    await page.goto("/")
+    await expect(page.locator(".offer")).to_be_visible()
+
+
+@state("shop", whole=False)
+async def _(page: Page, stage: Stage) -> None:
+    await stage.drop(await stage.stream(), 20, sku="DEMO-3")
+    await page.goto("/shop")
+    await expect(page.get_by_test_id("goods").get_by_role("listitem")).to_have_count(8)
+    await expect(page.get_by_test_id("goods").get_by_role("link")).to_have_count(1)
+    await expect(page.get_by_test_id("found")).not_to_be_empty()
+
+
+@state("shop-nothing-found")
+async def _(page: Page, stage: Stage) -> None:
+    await page.goto("/shop?q=qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq")
+    await expect(page.get_by_test_id("empty")).to_be_visible()
+
+
+@state("offline")
+async def _(page: Page, stage: Stage) -> None:
+    await page.goto("/offline")
+    await expect(page.get_by_test_id("offline")).to_be_visible()
 
 
 @state("login")
