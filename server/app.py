@@ -64,6 +64,7 @@ from server.store.drops import Drops
 from server.store.engine import Database, open_database
 from server.store.mails import Mails
 from server.store.orders import Orders
+from server.store.product_finder import ProductFinder
 from server.store.schema import check_schema
 from server.store.sessions import SessionRows
 from server.store.single import only_replica
@@ -239,7 +240,7 @@ async def opened(settings: Settings) -> AsyncIterator[House]:
             reception=Reception(relay, bouncer, intake, door, turnstile),
             orders=orders,
             streams=streams,
-            search=Search(Catalog(database)),
+            search=Search(Catalog(database), ProductFinder(database)),
             surfaces=frozenset(settings.surfaces),
             draining=lambda: drain.draining,
             health=health,
