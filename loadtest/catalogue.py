@@ -69,10 +69,7 @@ def goods(count: int, seed: int = SEED) -> list[Goods]:
 def queries(catalogue: list[Goods], count: int, seed: int = SEED) -> list[Query]:
     """So many misspelt titles, each of another product: with one slip or two, or without accents, or a word short."""
     chance = random.Random(f"queries {seed}")
-    by_word: dict[str, set[int]] = {}
-    for number, product in enumerate(catalogue):
-        for word in set(_parts(product.title)):
-            by_word.setdefault(word, set()).add(number)
+    titles = [product.title.lower() for product in catalogue]
     made: list[Query] = []
     for product in chance.sample(catalogue, len(catalogue)):
         if len(made) == count:
@@ -84,7 +81,7 @@ def queries(catalogue: list[Goods], count: int, seed: int = SEED) -> list[Query]
             if kind == "accents missing":
                 typed = typed.translate(_BARE)
             elif kind == "word left out":
-                typed = _without_a_word(chance, typed, by_word)
+                typed = _without_a_word(chance, typed, titles)
             else:
                 typed = _misspelt(chance, typed, _SLIPS[kind])
             if typed != before:
@@ -143,12 +140,12 @@ def _parts(title: str) -> Iterator[str]:
     return iter(title.lower().split())
 
 
-def _without_a_word(chance: random.Random, typed: str, by_word: dict[str, set[int]]) -> str:
+def _without_a_word(chance: random.Random, typed: str, titles: list[str]) -> str:
     """One word less, where what is left still names one product only."""
     parts = typed.split()
     for left_out in chance.sample(range(len(parts)), len(parts)):
         rest = parts[:left_out] + parts[left_out + 1 :]
-        if rest and len(set.intersection(*(by_word.get(word, set()) for word in rest))) == 1:
+        if rest and sum(all(word in title for word in rest) for title in titles) == 1:
             return " ".join(rest)
     return typed
 

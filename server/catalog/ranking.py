@@ -8,6 +8,7 @@ from rapidfuzz import fuzz, process
 from rapidfuzz.distance import OSA, LCSseq
 
 from server.domain.folding import is_unspaced
+from server.domain.grams import whole_sku
 from server.domain.product import Candidate
 
 ENOUGH = 0.45
@@ -19,6 +20,10 @@ _TOLD = 0.5  # and one of the description
 _SLIP = 0.55  # words less alike than this are different words
 _TYPED = 0.9  # the beginning of a word, where it is the last one typed; of scripts without spaces, any part
 _BEGINNING, _MIDDLE, _SLIPPED_BEGINNING, _SCATTERED = 0.8, 0.7, 0.85, 0.85
+_REST = 0.09  # the more of the other word it is, the better
+_SKU = 0.99  # a SKU typed in full
+WORDS_MAX = 20
+"""Words of a query that are looked for one by one; those behind them count in the whole only."""
 
 
 def ranked(query: str, candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -26,7 +31,8 @@ def ranked(query: str, candidates: Sequence[Candidate]) -> list[Candidate]:
 
     About 2 ms for 200 candidates and five words.
     """
-    words = query.split()
+    words = query.split()[:WORDS_MAX]
+    sku = whole_sku(query)
     titles = [candidate.title.split() for candidate in candidates]
     alsos = [candidate.also.split() for candidate in candidates]
     vocabulary = list({word for text in (*titles, *alsos) for word in text})
@@ -42,7 +48,9 @@ def ranked(query: str, candidates: Sequence[Candidate]) -> list[Candidate]:
             if best < _TOLD and (word if is_unspaced(word) else f" {word} ") in told:
                 best = _TOLD
             found += len(word) * best
-        if found >= ENOUGH * letters:
+        if sku in alsos[n]:
+            marks[n] = max(_SKU, ratio / 100)
+        elif found >= ENOUGH * letters:
             marks[n] = (1 - _WHOLE) * found / letters + _WHOLE * ratio / 100
     order = sorted((n for n, mark in enumerate(marks) if mark), key=lambda n: -marks[n])
     return [candidates[n] for n in order]
@@ -75,7 +83,7 @@ def _alike(word: str, vocabulary: Sequence[str], *, typed: bool) -> dict[str, fl
     for n, other in enumerate(vocabulary):
         if len(other) > len(word) and word in other:
             least = _least(word, other, typed=typed)
-            note(n, least + (0.99 - least) * len(word) / len(other))
+            note(n, least + _REST * len(word) / len(other))
     return likes
 
 

@@ -13,7 +13,6 @@ from server.domain.grams import asked
 from server.domain.product import Candidate, Product
 
 QUERY_MAX = 100
-WORDS_MAX = 12
 PAGE = 20
 
 BEST = 200
@@ -57,10 +56,9 @@ class Search:
             raise Refused(Reason.BAD_REQUEST, f"q must be at most {QUERY_MAX} characters")
         if not query.strip():
             return await self._products.page(after=after, limit=PAGE)
-        words = fold(query).split()[:WORDS_MAX]
-        if not words:
+        folded = fold(query)
+        if not folded:
             return [], None
-        folded = " ".join(words)
         candidates = await self._finder.near(asked(folded), folded, BEST)
         # in a thread: this process also serves sockets, and they go on every few ms
         found = [one.id for one in await asyncio.to_thread(ranked, folded, candidates)][:BEST]

@@ -44,7 +44,10 @@ _LENGTH_HALVES = 64  # characters at which a title's pieces weigh half of a very
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A product as the index has it: what is compared with a query, and what it is found by, with weights."""
+    """A product as the index has it: what is compared with a query, and what it is found by, with weights.
+
+    `also` is the words of the SKU and of the labels, and every SKU as a gram.
+    """
 
     title: str
     also: str
@@ -66,19 +69,17 @@ def entry(title: str, sku: str, description: str, variants: Sequence[tuple[str, 
     title_weight = _TITLE * _LENGTH_HALVES // (_LENGTH_HALVES + len(folded_title))
     for word in folded_title.split():
         add(_of_title_word(word), title_weight)
-    add([(_whole(folded_sku.replace(" ", "")), _WORD)] if folded_sku else [], _SKU)
+    skus = [whole_sku(folded) for one in (sku, *(name for name, _ in variants[:VARIANTS_MAX])) if (folded := fold(one))]
+    add(((gram, _WORD) for gram in skus), _SKU)
     for word in folded_sku.split():
         add(((gram, _PIECE) for gram in _pieces(word)), _SKU)
-    for variant_sku, _ in variants[:VARIANTS_MAX]:
-        squeezed = fold(variant_sku).replace(" ", "")
-        add([(_whole(squeezed), _WORD)] if squeezed else [], _SKU)
     for word in labels:
         add(_by_whole_words(word), _LABEL)
     told = [word for word in fold(description[:2_000]).split() if is_unspaced(word) or len(word) > 2]
     told = [word[:TEXT_MAX] for word in dict.fromkeys(told)][:DESCRIPTION_WORDS_MAX]
     for word in told:
         add(_by_whole_words(word), _DESCRIPTION)
-    return Entry(folded_title, " ".join([folded_sku, *labels])[:TEXT_MAX], " ".join(told), weights)
+    return Entry(folded_title, " ".join([folded_sku, *labels, *skus])[:TEXT_MAX], " ".join(told), weights)
 
 
 def asked(folded_query: str) -> list[str]:
@@ -96,8 +97,12 @@ def asked(folded_query: str) -> list[str]:
                 less = list(_without_one(word)) if len(word) > 2 else []
                 grams |= dict.fromkeys((f"~{word}", *(f"~{short}" for short in less), *map(_whole, less)))
     joined = [_whole(a + b) for a, b in pairwise(words) if not is_unspaced(a + b)]
-    squeezed = [_whole("".join(words))] if len(words) > 2 else []  # a SKU, with its dashes or without
-    return list(dict.fromkeys((*grams, *joined, *squeezed)))[:QUERY_GRAMS_MAX]
+    return list(dict.fromkeys((whole_sku(folded_query), *joined, *grams)))[:QUERY_GRAMS_MAX]
+
+
+def whole_sku(folded: str) -> str:
+    """The gram of a SKU typed in full, with its dashes or without."""
+    return _whole(folded.replace(" ", ""))
 
 
 def _of_title_word(word: str) -> list[tuple[str, int]]:

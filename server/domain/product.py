@@ -31,7 +31,7 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A product that may be what somebody looks for; all is folded: its title, its SKU and labels, its description."""
+    """A product that may be what somebody looks for, with its texts as the index has them (`grams.Entry`)."""
 
     id: str
     title: str

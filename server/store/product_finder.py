@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from math import log2
 
-from sqlalchemy import Select, func, literal, select, union_all
+from sqlalchemy import ColumnElement, bindparam, case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.product import Candidate
@@ -16,13 +15,10 @@ from server.store.tables import product_grams, product_index
 ROWS_MAX = 15_000
 """Most rows one search adds up, but for a query whose every gram is hotter: about 10 ms of the server's."""
 
-COUNTED_MAX = 5_000
-"""A gram with so many products, or more, is as common as any."""
-
 COUNTS_KEPT_MAX = 20_000
 """Counts of grams that are remembered; when full, all are forgotten and counted anew."""
 
-COUNTS_LAST_S = 300.0
+COUNTS_LAST_S = 600.0
 """An old count costs a slower search, never a wrong one."""
 
 BEGINNINGS_MAX = 50
@@ -45,8 +41,9 @@ class ProductFinder:
         """
         async with self._database.reading() as connection:
             counts = await self._count(connection, grams)
-            begun = (await connection.execute(_begins(beginning))).all()
-            shared = (await connection.execute(_shares(_boosts(counts), limit))).all()
+            beginning_ends = {"beginning": beginning, "end": beginning + _LAST}
+            begun = (await connection.execute(_BEGINNING, beginning_ends)).all()
+            shared = (await connection.execute(_SHARING, {**_by_rarity(counts), "best": limit})).all()
         found = {row.product_id: Candidate(*row) for row in (*begun, *shared)}
         return list(found.values())
 
@@ -54,57 +51,58 @@ class ProductFinder:
         now = time.monotonic()
         unknown = [gram for gram in grams if self._counts.get(gram, (0, 0.0))[1] < now]
         if unknown:
-            rows = (await connection.execute(union_all(*(_count_of(gram) for gram in unknown)))).all()
-            if len(self._counts) + len(rows) > COUNTS_KEPT_MAX:
+            rows = (await connection.execute(_COUNTS, {"unknown": unknown})).all()
+            if len(self._counts) + len(unknown) > COUNTS_KEPT_MAX:
                 self._counts.clear()
+            self._counts |= dict.fromkeys(unknown, (0, now + COUNTS_LAST_S))
             self._counts |= {gram: (count, now + COUNTS_LAST_S) for gram, count in rows}
         return {gram: self._counts[gram][0] for gram in grams if gram in self._counts}
 
 
-def _boosts(counts: dict[str, int]) -> dict[str, int]:
-    """The grams to ask for, rarest first, and what each says about a product that has it."""
-    chosen: dict[str, int] = {}
+def _by_rarity(counts: dict[str, int]) -> dict[str, list[str]]:
+    """The grams to ask for: all that are rare, and of the others as many as `ROWS_MAX` allows."""
+    chosen: dict[str, list[str]] = {name: [_NONE] for name, _, _ in _RARITIES}
     rows = 0
     for gram in sorted(counts, key=lambda gram: counts[gram]):
-        rows += counts[gram]
-        if chosen and rows > ROWS_MAX:
+        if rows and rows + counts[gram] > ROWS_MAX:
             break
-        chosen[gram] = 1 + int(log2(COUNTED_MAX / max(1, counts[gram])))
+        rows += counts[gram]
+        chosen[next(name for name, most, _ in _RARITIES if counts[gram] <= most)].append(gram)
     return chosen
 
 
-def _count_of(gram: str) -> Select[str, int]:
-    some = select(product_grams.c.number).where(product_grams.c.gram == gram).limit(COUNTED_MAX).subquery()
-    return select(literal(gram), select(func.count()).select_from(some).scalar_subquery())
+_RARITIES = (("rarest", 30, 10), ("rare", 250, 6), ("usual", 1_500, 3), ("common", 10**9, 1))
+"""What a gram says about a product that has it, by the number of products that do: name, most products, boost."""
 
-
-def _begins(beginning: str) -> Select[str, str, str, str]:
-    title = product_index.c.title
-    return select(*_COMPARED).where(title >= beginning, title < beginning + _LAST).order_by(title).limit(BEGINNINGS_MAX)
-
-
-def _shares(boosts: dict[str, int], limit: int) -> Select[str, str, str, str]:
-    hits = union_all(
-        *(
-            select(product_grams.c.number, (product_grams.c.weight * boost).label("points")).where(
-                product_grams.c.gram == gram
-            )
-            for gram, boost in boosts.items()
-        )
-    ).subquery()
-    points = func.sum(hits.c.points).label("points")
-    best = (
-        select(hits.c.number, points)
-        .group_by(hits.c.number)
-        .order_by(points.desc(), hits.c.number.desc())
-        .limit(limit)
-        .subquery()
-    )
-    return (
-        select(*_COMPARED)
-        .join_from(best, product_index, product_index.c.number == best.c.number)
-        .order_by(best.c.points.desc(), best.c.number.desc())
-    )
-
-
+_NONE = ""  # no gram: a list in SQL must not be empty
 _COMPARED = (product_index.c.product_id, product_index.c.title, product_index.c.also, product_index.c.description)
+
+
+def _among(name: str) -> ColumnElement[bool]:
+    return product_grams.c.gram.in_(bindparam(name, expanding=True))
+
+
+# built once: to put a statement together takes longer than to wait for its answer
+_COUNTS = select(product_grams.c.gram, func.count()).where(_among("unknown")).group_by(product_grams.c.gram)
+_BEGINNING = (
+    select(*_COMPARED)
+    .where(product_index.c.title >= bindparam("beginning"), product_index.c.title < bindparam("end"))
+    .order_by(product_index.c.title)
+    .limit(BEGINNINGS_MAX)
+)
+_POINTS = func.sum(
+    product_grams.c.weight * case(*((_among(name), boost) for name, _, boost in _RARITIES), else_=0)
+).label("points")
+_BEST = (
+    select(product_grams.c.number, _POINTS)
+    .where(or_(*(_among(name) for name, _, _ in _RARITIES)))
+    .group_by(product_grams.c.number)
+    .order_by(_POINTS.desc(), product_grams.c.number.desc())
+    .limit(bindparam("best"))
+    .subquery()
+)
+_SHARING = (
+    select(*_COMPARED)
+    .join_from(_BEST, product_index, product_index.c.number == _BEST.c.number)
+    .order_by(_BEST.c.points.desc(), _BEST.c.number.desc())
+)

@@ -24,10 +24,12 @@ async def index_products(connection: AsyncConnection, products_: Sequence[str]) 
     """Makes the index of these products say what the catalogue says in this transaction; how many were changed.
 
     To be called after every change of a product or of its variants, in the transaction of the change. A product that is
-    not there (any more) leaves the index. The products' rows are locked, so that two who add variants wait here.
+    not there (any more) leaves the index. Who changes the same product meanwhile waits here, and then sees it all.
     """
+    # the index's rows are locked, not the products': who added a variant shares a lock on its product already
+    locked = _KNOWN.where(_of(products_)).order_by(product_index.c.product_id).with_for_update()
+    known = {row.product_id: row for row in await connection.execute(locked)}
     now = await _entries(connection, products_)
-    known = {row.product_id: row for row in await connection.execute(_KNOWN.where(_of(products_)))}
     changed = {
         product: e for product, e in now.items() if product not in known or _said(e) != tuple(known[product][2:])
     }
@@ -74,10 +76,7 @@ async def _index_page(connection: AsyncConnection, *, column: Any, after: str) -
 
 async def _entries(connection: AsyncConnection, products_: Sequence[str]) -> dict[str, Entry]:
     facts = (products.c.id, products.c.title, products.c.sku, products.c.description)
-    rows = await connection.execute(
-        select(*facts).where(products.c.id.in_(products_)).order_by(products.c.id).with_for_update()
-    )
-    there = rows.all()
+    there = (await connection.execute(select(*facts).where(products.c.id.in_(products_)))).all()
     of_product = await connection.execute(
         select(variants.c.product_id, variants.c.sku, variants.c.label)
         .where(variants.c.product_id.in_(products_))

@@ -144,7 +144,7 @@ async def test_seed_demo_may_be_repeated(ready: dict[str, str], database: Databa
     assert succeeded("seed-demo", ready) == "8 demo products are in the catalogue\n"
     for _ in range(2):
         assert await commands.seed_demo(read(ready)) == 0
-        found, after = await Catalog(database).find([], after=None, limit=100)
+        found, after = await Catalog(database).page(after=None, limit=100)
         assert after is None
         seen.append(found)
     assert seen[0] == seen[1]
