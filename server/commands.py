@@ -87,7 +87,7 @@ async def index_products(settings: Settings) -> int:
     async with opened_database(settings) as database:
         await check_schema(database)
         changed = await index_all(database)
-    print(f"{changed} products were indexed; all can be found")
+    print(f"products indexed anew: {changed}; all can be found")
     return 0
 
 

@@ -85,6 +85,8 @@ def entry(title: str, sku: str, description: str, variants: Sequence[tuple[str, 
 def asked(folded_query: str) -> list[str]:
     """The grams of a folded query, each once."""
     words = folded_query.split()
+    if not words:
+        return []
     grams: dict[str, None] = {}
     for word in words:
         if is_unspaced(word):

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from sqlalchemy import text
 
 from server import commands
 from server.__main__ import main
@@ -17,11 +18,13 @@ from server.accounts.keep import MemoryKeep, RedisKeep
 from server.accounts.passwords import Passwords
 from server.accounts.sessions import Sessions, session_id
 from server.app import redis_client
+from server.catalog.search import Search
 from server.domain.errors import DropcastError
 from server.domain.user import Role
 from server.settings import read
 from server.store.catalog import Catalog
 from server.store.engine import Database, open_database
+from server.store.product_finder import ProductFinder
 from server.store.schema import init_db
 from server.store.sessions import SessionRows
 from server.store.streams import Streams
@@ -133,6 +136,22 @@ async def test_create_user_makes_somebody_who_can_sign_in(ready: dict[str, str],
 async def test_create_user_says_what_is_wrong(ready: dict[str, str], email: str, password: str, said: str) -> None:
     create = commands.create_user(read(ready), email=email, role=Role.HOST, name=None, password=password)
     assert said in await refused(create)
+
+
+async def test_index_products_makes_an_import_by_sql_findable(ready: dict[str, str], database: Database) -> None:
+    assert succeeded("seed-demo", ready) == "8 demo products are in the catalogue\n"
+    assert succeeded("index-products", ready) == "products indexed anew: 0; all can be found\n"
+    async with database.transaction() as connection:
+        await connection.execute(text("UPDATE products SET title = 'Sunset lantern' WHERE sku = 'DEMO-1'"))
+    search = Search(Catalog(database), ProductFinder(database))
+    assert await search.find("sunset") == ([], None)
+    assert succeeded("index-products", ready) == "products indexed anew: 1; all can be found\n"
+    assert [product.sku for product in (await search.find("sunset"))[0]] == ["DEMO-1"]
+    async with database.transaction() as connection:
+        await connection.execute(text("DELETE FROM product_grams"))
+        await connection.execute(text("DELETE FROM product_index"))
+    assert succeeded("init-db", ready) == "the schema is there already; nothing to do\n"
+    assert [product.sku for product in (await search.find("lantern"))[0]] == ["DEMO-1"]
 
 
 def test_create_user_without_a_terminal_needs_the_password_on_standard_input() -> None:
