@@ -115,9 +115,7 @@ def parser() -> argparse.ArgumentParser:
 def _words(options: argparse.Namespace, shop: Premises) -> list[str]:
     """The scenario's command line, after what it needs was made."""
     if options.scenario == "search":
-        stock(shop.database_url, goods(options.products, options.seed))
-        say(shop.dropcast("index-products").strip())
-        return ["search", "--url", shop.url, "--products", str(options.products), "--seed", str(options.seed)]
+        return _stocked(options, shop)
     words = [options.scenario, "--url", shop.url, "--viewers", str(options.viewers)]
     pids, each = [replica.pid for replica, _ in shop.replicas], 1
     match options.scenario:
@@ -155,6 +153,16 @@ def _words(options: argparse.Namespace, shop: Premises) -> list[str]:
     lasting = ("--each", str(each), "--ttl-seconds", str(_TICKETS_LAST_S))
     tickets.write_text(shop.dropcast("mint-tickets", "--stream", stream, "--viewers", str(needed), *lasting), "ascii")
     return [*words, "--stream", stream, "--tickets", str(tickets)]
+
+
+def _stocked(options: argparse.Namespace, shop: Premises) -> list[str]:
+    """The command line of `search`, after its catalogue was put on the shelves."""
+    stock(shop.database_url, goods(options.products, options.seed))
+    say(shop.dropcast("index-products").strip())
+    assert shop.database is not None
+    made = {"products": options.products, "seed": options.seed}
+    pids = {"pid": shop.replicas[0][0].pid, "database-pid": shop.database.pid}
+    return ["search", "--url", shop.url, *(f"--{name}={value}" for name, value in (made | pids).items())]
 
 
 async def _make_stream(shop: Premises, stream: str) -> None:

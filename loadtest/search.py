@@ -17,6 +17,7 @@ from loadtest.catalogue import PRODUCTS_MAX, SEED, Query, goods, queries
 from loadtest.errors import CannotGoOn
 from loadtest.options import within
 from loadtest.person import wait_ready
+from loadtest.process import cpu_s
 from loadtest.report import percentile
 from loadtest.summary import add_arguments as add_summary_arguments
 from loadtest.summary import finish
@@ -33,6 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--products", type=within(100, PRODUCTS_MAX), default=50_000, help="of the catalogue (%(default)s)")
     add("--queries", type=within(10, 2_000), default=200, help="so many (%(default)s)")
     add("--seed", type=within(0, 1_000_000), default=SEED, help="of the catalogue and the queries (%(default)s)")
+    add("--pid", type=int, help="the replica's process, to tell its CPU")
+    add("--database-pid", type=int, help="the database's process, to tell its CPU")
     add_summary_arguments(parser)
     parser.set_defaults(viewers=1)
 
@@ -56,7 +59,9 @@ async def run(options: argparse.Namespace, stop: asyncio.Event) -> int:  # noqa:
             raise CannotGoOn(f"the shop does not have this catalogue: {last.title!r} does not find {last.sku}")
         for query in asked[options.queries :]:
             await _ask(http, query.typed)
+        before = _cpu_s(options)
         answers = [(query, *await _ask(http, query.typed)) for query in asked[: options.queries]]
+        spent = {name: now - before[name] for name, now in _cpu_s(options).items()}
         beginnings = [await _ask(http, query.typed[:letters]) for letters in (1, 2, 3, 5) for query in asked[:50]]
     took_ms = sorted(ms for _, _, ms in answers)
     typing_ms = sorted(ms for _, ms in beginnings)
@@ -71,9 +76,15 @@ async def run(options: argparse.Namespace, stop: asyncio.Event) -> int:  # noqa:
         "search_max_ms": took_ms[-1],
         "beginnings_p50_ms": percentile(typing_ms, 50),
         "beginnings_p95_ms": percentile(typing_ms, 95),
+        **{f"{name}_cpu_ms_per_search": 1000 * s / len(answers) for name, s in spent.items()},
     }
     astray = [_told(query, found) for query, found, _ in answers if query not in first]
     return finish("search", options, figures, [], {"not_first": astray})
+
+
+def _cpu_s(options: argparse.Namespace) -> dict[str, float]:
+    named = (("replica", options.pid), ("database", options.database_pid))
+    return {name: cpu_s(pid) for name, pid in named if pid is not None}
 
 
 async def _ask(http: httpx.AsyncClient, typed: str) -> tuple[list[str], float]:

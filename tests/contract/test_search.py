@@ -15,6 +15,7 @@ from server.catalog.search import BEST, PAGE, Search
 from server.domain.grams import GRAM_MAX, GRAMS_MAX, TEXT_MAX
 from server.domain.ids import new_id
 from server.domain.product import Product, Variant
+from server.store import product_finder
 from server.store.catalog import Catalog
 from server.store.engine import Database, open_database
 from server.store.product_finder import ProductFinder
@@ -163,6 +164,17 @@ async def test_an_exact_title_comes_first_where_hundreds_share_its_words(shop: S
     await insert(shop.database, [Goods(f"MUG-{n:04}", f"Mug mug {n}", "mug", 1, ()) for n in range(2 * BEST)])
     await index_all(shop.database)
     assert (await titles(search, "mug"))[0] == "Mug"
+
+
+async def test_an_exact_title_comes_first_though_all_its_words_are_too_common_to_ask_for(
+    shop: Shop, search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(product_finder, "ROWS_MAX", 1)
+    await insert(shop.database, [Goods("THE-ONE", "Common rare", "", 1, ())])
+    await insert(shop.database, [Goods(f"RARE-{n}", f"Rare {n}", "", 1, ()) for n in range(BEST + 50)])
+    await insert(shop.database, [Goods(f"COMMON-{n}", f"Common {n}", "", 1, ()) for n in range(BEST + 50)])
+    await index_all(shop.database)
+    assert (await titles(search, "common rare"))[0] == "Common rare"
 
 
 async def test_the_index_follows_every_change(shop: Shop, search: Search) -> None:
