@@ -37,7 +37,7 @@ def _leave_at_once(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from loadtest import demo, fan_out, flash_sale, mixed, reconnect_storm, rolling_drain, signing_in
+    from loadtest import demo, fan_out, flash_sale, mixed, reconnect_storm, rolling_drain, search, signing_in
 
     parser = argparse.ArgumentParser(
         prog="python -m loadtest",
@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         ("mixed", mixed, INTERRUPTED),
         ("reconnect_storm", reconnect_storm, INTERRUPTED),
         ("rolling_drain", rolling_drain, INTERRUPTED),
+        ("search", search, INTERRUPTED),
         ("signing_in", signing_in, INTERRUPTED),
     ):
         sub = scenarios.add_parser(
