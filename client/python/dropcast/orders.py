@@ -57,6 +57,7 @@ class Ask:
         """The last answer that was not final."""
         self._receipt: Receipt | None = None
         self._failure: Exception | None = None
+        self._is_time = False
         self._woken = asyncio.Event()
 
     def answer(self, receipt: Receipt) -> None:
@@ -64,9 +65,12 @@ class Ask:
         self._receipt = receipt
         self._woken.set()
 
-    def wake(self) -> None:
-        """There is a reason to ask now."""
-        self._woken.set()
+    def opened(self) -> None:
+        """The drop is on sale: who was told that it is too early asks again now."""
+        told = self._receipt or self.last  # the answer may have come in the same breath, and not be heard yet
+        if told is not None and told.reason == "not_open":
+            self._is_time = True
+            self._woken.set()
 
     def fail(self, failure: Exception) -> None:
         """There will be no answer."""
@@ -80,10 +84,13 @@ class Ask:
                 await self._woken.wait()
         except TimeoutError:
             return None
-        self._woken.clear()
         if self._receipt is None and self._failure is not None:
             raise self._failure
         receipt, self._receipt = self._receipt, None
+        if receipt is None:
+            self._is_time = False
+        if not self._is_time:
+            self._woken.clear()
         return receipt
 
 
@@ -127,8 +134,8 @@ class Orders:
     def opened(self, drop: str) -> None:
         """A drop is on sale: who was too early is asked for now."""
         for ask in self._asks.values():
-            if ask.order.drop == drop and ask.last is not None and ask.last.reason == "not_open":
-                ask.wake()
+            if ask.order.drop == drop:
+                ask.opened()
 
     def end(self, error_of: Callable[[str], Exception]) -> None:
         """The link is over: everybody who waits, or comes later, gets the error for their `ref`."""
