@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+
 from dropcast import fold, frames
 from dropcast.fold import State
 from dropcast.shapes import Drop, Stream

@@ -12,7 +12,7 @@ from dropcast.fold import State
 from dropcast.frames import Receipt
 from dropcast.shapes import Drop, StockLine, Stream
 
-WAITING_MAX = 1_000
+NEWS_MAX = 1_000
 """News that may wait to be taken by a loop; what one frame brings is kept whole, though it be a thousand missed events.
 When it is reached the watch reads no further until some are taken: TCP then holds the server back, which closes with
 4008 in the end, and the watch comes back for exactly what is missing (a `Whole` when that is more than the shop keeps
@@ -75,7 +75,7 @@ News = LinkChange | Whole | Event | Stock | Viewers | Receipt
 
 
 class Queue:
-    """News on their way to one loop, which iterates over it. Bounded by `WAITING_MAX`, see there.
+    """News on their way to one loop, which iterates over it. Bounded by `NEWS_MAX`, see there.
 
     A loop that is left lets its queue go, and the watch then keeps nothing for it. To go on later where a loop
     stopped, keep the iterator: `news = aiter(show)`.
@@ -93,7 +93,7 @@ class Queue:
     @property
     def full(self) -> bool:
         """Whether the watch must not read on."""
-        return len(self._waiting) >= WAITING_MAX and not self._ended
+        return len(self._waiting) >= NEWS_MAX and not self._ended
 
     def put(self, news: News) -> None:
         """One more; state that waits directly before newer state is replaced by it."""

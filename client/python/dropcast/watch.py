@@ -77,7 +77,7 @@ class Watch:
         return self._link.reconnects
 
     def __aiter__(self) -> Queue:
-        """News from now on, the stream `Whole` first. `WAITING_MAX` says what becomes of a loop that is slow."""
+        """News from now on, the stream `Whole` first. `NEWS_MAX` says what becomes of a loop that is slow."""
         queue = Queue(self._taken)
         queue.put(Whole(self.state))
         if self._end is not None:

@@ -9,10 +9,11 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any
 
-import dropcast
-from dropcast.comeback import Backoff
 from websockets.asyncio.server import Request, Response, ServerConnection, serve
 from websockets.datastructures import Headers
+
+import dropcast
+from dropcast.comeback import Backoff
 
 QUICK = Backoff(0.001, 0.002)
 WITHIN_S = 5.0

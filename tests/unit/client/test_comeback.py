@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from dropcast.comeback import Backoff, comes_back, dead_after_s, wait_s
 
+from dropcast.comeback import Backoff, comes_back, dead_after_s, wait_s
 from server.protocol.codes import CloseCode
 
 BACKOFF = Backoff(base_s=0.5, cap_s=15.0)

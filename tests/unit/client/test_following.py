@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from dropcast.errors import BadAnswer
 from dropcast.following import Following, Gap
 from dropcast.news import Event, News, Stock, Viewers, Whole
 from dropcast.shapes import Position
-from hypothesis import given
-from hypothesis import strategies as st
-
 from server.domain.drop import DropStatus, StockLine
 from server.domain.events import EventKind
 from tests.unit.client import said

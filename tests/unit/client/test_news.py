@@ -6,8 +6,9 @@ import asyncio
 import gc
 
 import pytest
+
 from dropcast.fold import whole
-from dropcast.news import WAITING_MAX, Event, Queue, Stock, Viewers, Whole
+from dropcast.news import NEWS_MAX, Event, Queue, Stock, Viewers, Whole
 from dropcast.shapes import StockLine, Stream, StreamStatus
 
 
@@ -53,7 +54,7 @@ async def test_what_waits_is_taken_before_the_end_and_the_end_stays() -> None:
 async def test_a_full_queue_says_so_until_one_is_taken_or_it_is_let_go() -> None:
     taken = asyncio.Event()
     queue = Queue(taken)
-    for seq in range(WAITING_MAX):
+    for seq in range(NEWS_MAX):
         assert not queue.full
         queue.put(event(seq))
     assert queue.full
@@ -68,7 +69,7 @@ async def test_a_full_queue_says_so_until_one_is_taken_or_it_is_let_go() -> None
 
 async def test_who_wants_nothing_any_more_is_never_full() -> None:
     queue = Queue(asyncio.Event())
-    for seq in range(WAITING_MAX):
+    for seq in range(NEWS_MAX):
         queue.put(event(seq))
     await queue.aclose()
     assert not queue.full

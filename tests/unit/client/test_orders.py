@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+
 from dropcast.comeback import Backoff
 from dropcast.frames import Receipt
 from dropcast.orders import ANSWER_WITHIN_S, again_in_s, place
-
 from server.domain.errors import Reason
 
 BACKOFF = Backoff(1.0, 4.0)

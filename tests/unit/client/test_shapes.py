@@ -8,10 +8,10 @@ from typing import Any, get_args
 
 import msgspec
 import pytest
+
 from dropcast import frames as mine
 from dropcast import shapes
 from dropcast.fold import CLOSED_KEPT
-
 from server.domain import drop, product, stream, user, views
 from server.protocol import frames as theirs
 from server.web.shapes import OrderShown, StreamWhole

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-import dropcast
 import pytest
+
+import dropcast
 from dropcast import news as news_module
 from dropcast.news import Event, LinkChange, LinkState, News, Stock, Whole
-
 from server.domain.drop import DropStatus, StockLine
 from server.domain.events import EventKind
 from tests.unit.client import said
@@ -349,7 +349,7 @@ async def test_what_the_tickets_callable_raises_ends_the_link_unless_it_may_pass
 
 
 async def test_who_does_not_take_news_stops_the_reading_and_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(news_module, "WAITING_MAX", 3)
+    monkeypatch.setattr(news_module, "NEWS_MAX", 3)
 
     async def act(stage: Stage) -> None:
         await opens(stage)
@@ -370,7 +370,7 @@ async def test_who_does_not_take_news_stops_the_reading_and_nothing_is_lost(monk
 
 
 async def test_a_loop_that_was_left_holds_nobody_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(news_module, "WAITING_MAX", 3)
+    monkeypatch.setattr(news_module, "NEWS_MAX", 3)
 
     async def act(stage: Stage) -> None:
         await opens(stage)
