@@ -63,24 +63,19 @@ class Calls:
         except httpx.HTTPError as error:
             raise Unreachable(f"{call}: {type(error).__name__}: {error}") from None
         if not answer.is_success:
-            raise _refused(call, answer)
+            retry_after = answer.headers.get("Retry-After")
+            raise refused(call, answer.status_code, answer.reason_phrase, answer.content, retry_after)
         try:
             return msgspec.json.decode(answer.content, type=kind)
         except (msgspec.DecodeError, UnicodeError) as error:
             raise BadAnswer(f"{call} answered in another shape than agreed: {error}") from None
 
 
-def _refused(call: str, answer: httpx.Response) -> Refused:
+def refused(call: str, status: int, phrase: str, body: bytes, retry_after: str | None) -> Refused:
+    """What an answer from 300 on means, in the shop's words where it is the shop that answers."""
     try:
-        said = msgspec.json.decode(answer.content, type=_ErrorBody).error
-    except (msgspec.DecodeError, UnicodeError):  # not the shop itself, but something in front of it
-        said = _Problem(answer.reason_phrase or "no reason")
-    wait = answer.headers.get("Retry-After", "")
-    return Refused(
-        call,
-        answer.status_code,
-        said.reason,
-        said.detail,
-        field=said.field,
-        retry_after_s=float(wait) if wait.isdigit() else None,
-    )
+        said = msgspec.json.decode(body, type=_ErrorBody).error
+    except (msgspec.DecodeError, UnicodeError):  # something in front of the shop
+        said = _Problem(phrase, "the shop has another address: this one redirects" if 300 <= status < 400 else "")
+    wait_s = float(retry_after) if retry_after is not None and retry_after.isdecimal() else None
+    return Refused(call, status, said.reason, said.detail, field=said.field, retry_after_s=wait_s)

@@ -10,7 +10,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin
 
 from dropcast import frames
-from dropcast.errors import Refused
+from dropcast.calls import refused
 from dropcast.shapes import Position
 
 FRAME_MAX_BYTES = 16 * 1024 * 1024
@@ -70,22 +70,13 @@ class Door:
                 max_size=FRAME_MAX_BYTES,
                 logger=_quiet,
             )
-        except InvalidStatus as refused:
-            raise _refusal(refused) from None
+        except InvalidStatus as answered:
+            no = answered.response
+            wait = no.headers.get("Retry-After")
+            raise refused("the socket", no.status_code, no.reason_phrase, bytes(no.body), wait) from None
         try:
             await socket.send(frames.encode(frames.Hello(1, ticket, position)))
         except BaseException:
             socket.transport.abort()
             raise
         return socket
-
-
-def _refusal(refused: InvalidStatus) -> Refused:
-    answer = refused.response
-    wait = answer.headers.get("Retry-After", "")
-    status = answer.status_code
-    detail = "the address is not the shop's own: it redirects" if 300 <= status < 400 else ""
-    return Refused(
-        "the socket", status, answer.reason_phrase or "refused", detail,
-        retry_after_s=float(wait) if wait.isdigit() else None,
-    )  # fmt: skip

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import monotonic
 
+import httpx
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
@@ -60,7 +61,7 @@ class Link:
         """Never returns.
 
         Raises `LinkOver`, `Refused` for an upgrade that will not pass, `BadAnswer`, `Unreachable` when nobody has
-        answered for `give_up_after_s`, and what the ticket's callable raises.
+        answered for `give_up_after_s`, and what the ticket's callable raises unless that may pass.
         """
         attempt, heard_at = 0, monotonic()
         while True:
@@ -103,7 +104,7 @@ class Link:
                 raise
             self.trouble = str(refused)
             return comeback.TOO_BUSY, refused.retry_after_s or 0.0
-        except (Unreachable, WebSocketException, OSError) as error:
+        except (Unreachable, WebSocketException, OSError, httpx.TransportError) as error:
             self.trouble = f"{type(error).__name__}: {error}"
             return comeback.LOST, 0.0
         self._socket = socket

@@ -130,8 +130,11 @@ class Shop:
 
         As whoever is signed in at each connection, else as a guest. `ticket` is awaited for each connection instead,
         since a ticket is used once: `ticket=lambda: shop.ticket("friday-show")`, or where your own server keeps the
-        session, a call to it. Entering raises `Unreachable` after `open_within_s`; a link that was up once comes back
-        for ever, or until nobody has answered for `give_up_after_s`.
+        session, a call to it. What it raises ends the watch, but `OSError`, `httpx.TransportError`, `Unreachable` and a
+        passing `Refused` are tried again.
+
+        Entering raises `Unreachable` after `open_within_s`; a link that was up once comes back for ever, or until
+        nobody has answered for `give_up_after_s`.
         """
         path = f"/ws/{quote(stream, safe='')}"
         door = Door(self._calls.origin, path, self._calls.cookie, ticket, trust_env=self._trust_env)

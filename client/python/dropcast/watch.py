@@ -115,6 +115,8 @@ class Watch:
         return await self._orders.see_through(placed, within_s)
 
     async def __aenter__(self) -> Self:
+        if self._task is not None:
+            raise RuntimeError("a watch is entered once: call shop.watch for another")
         self._task = asyncio.create_task(self._run(), name="dropcast: watch")
         try:
             async with asyncio.timeout(self._open_within_s) as patience:

@@ -47,11 +47,10 @@ class Stage:
 Act = Callable[[Stage], Awaitable[None]]
 
 
-def refusal(status: int, **headers: str) -> Response:
+def refusal(status: int, body: bytes = b"", **headers: str) -> Response:
     """An upgrade answered with an error."""
-    return Response(
-        status, HTTPStatus(status).phrase, Headers({name.replace("_", "-"): v for name, v in headers.items()})
-    )
+    named = Headers({name.replace("_", "-"): value for name, value in headers.items()})
+    return Response(status, HTTPStatus(status).phrase, named, body)
 
 
 @asynccontextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from dropcast.comeback import Backoff, comes_back, dead_after_s, wait_s
@@ -29,6 +31,13 @@ def test_waits_double_up_to_the_cap_and_are_spread_over_all_of_it() -> None:
     assert [BACKOFF.ceiling_s(attempt) for attempt in range(7)] == [0.5, 1, 2, 4, 8, 15, 15]
     assert BACKOFF.ceiling_s(10_000) == 15
     assert [wait_s(BACKOFF, 1006, 2, luck, None) for luck in (0.0, 0.5)] == [0.0, 1.0]
+
+
+def test_a_crowd_does_not_come_back_as_one_wave() -> None:
+    chance = random.Random(1)
+    waits = [Backoff().delay_s(4, chance.random()) for _ in range(400)]
+    in_each_second = [sum(second <= wait < second + 1 for wait in waits) for second in range(8)]
+    assert min(in_each_second) > 20, "full jitter fills the whole interval from 0"
 
 
 @pytest.mark.parametrize("code", [1012, 1013])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
+import httpx
 import pytest
 
 import dropcast
@@ -295,6 +297,35 @@ async def test_a_refused_ticket_is_replaced_once_and_no_more() -> None:
     assert tickets == ["t0", "t1"]
 
 
+async def test_no_ticket_and_no_cookie_is_in_a_log_however_much_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def act(stage: Stage) -> None:
+        await stage.say(said.welcome(4))
+        await stage.stay()
+
+    async def ticket() -> str:
+        return "very-secret-ticket"
+
+    with caplog.at_level(logging.DEBUG):
+        async with shop_of(act, act) as shop:
+            async with shop.watch("show", ticket=ticket):
+                pass
+            shop._calls._http.cookies.set("dropcast_session", "very-secret-cookie")
+            async with shop.watch("show"):
+                pass
+    tells = {record.name for record in caplog.records if "very-secret" in record.getMessage()}
+    assert tells == {"websockets.server"}, "the scripted shop shows what there was to tell"
+
+
+async def test_a_watch_is_entered_once() -> None:
+    async def act(stage: Stage) -> None:
+        await opens(stage)
+        await stage.stay()
+
+    async with shop_of(act) as shop, shop.watch("show") as show:
+        with pytest.raises(RuntimeError, match="entered once"):
+            await show.__aenter__()
+
+
 @pytest.mark.parametrize("status", [403, 404, 302])
 async def test_an_upgrade_that_is_refused_for_good_is_told_at_once(status: int) -> None:
     async with shop_of(refusal(status, Location="ws://127.0.0.1:1/")) as shop:
@@ -302,6 +333,15 @@ async def test_an_upgrade_that_is_refused_for_good_is_told_at_once(status: int) 
             async with shop.watch("show", backoff=QUICK):
                 pass
         assert refused.value.status == status
+
+
+async def test_a_refused_upgrade_is_told_in_the_shops_words() -> None:
+    body = b'{"error": {"reason": "forbidden", "detail": "this origin is not allowed"}}'
+    async with shop_of(refusal(403, body)) as shop:
+        with pytest.raises(dropcast.Refused, match="this origin is not allowed") as refused:
+            async with shop.watch("show"):
+                pass
+        assert refused.value.reason == "forbidden"
 
 
 async def test_an_upgrade_that_may_pass_is_tried_again() -> None:
@@ -332,20 +372,20 @@ async def test_a_shop_that_is_away_is_told_at_the_start_and_later_only_when_aske
 
 
 async def test_what_the_tickets_callable_raises_ends_the_link_unless_it_may_pass() -> None:
-    calls = 0
+    troubles = [
+        dropcast.Refused("POST /api/ticket", 503, "busy"),
+        httpx.ConnectError("away"),
+        KeyError("no such customer"),
+    ]
 
     async def ticket() -> str:
-        nonlocal calls
-        calls += 1
-        if calls == 1:
-            raise dropcast.Refused("POST /api/ticket", 503, "busy")
-        raise KeyError("no such customer")
+        raise troubles.pop(0)
 
     async with shop_of() as shop:
         with pytest.raises(KeyError):
             async with shop.watch("show", ticket=ticket, backoff=QUICK):
                 pass
-    assert calls == 2
+    assert not troubles
 
 
 async def test_who_does_not_take_news_stops_the_reading_and_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
