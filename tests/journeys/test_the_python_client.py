@@ -85,8 +85,10 @@ async def test_a_host_sells_and_a_viewer_buys_from_the_run_sheet_to_the_receipt(
             await diary.closed()
             assert diary.is_gapless
             assert diary.links == [LinkState.OVER]
-        mine_now = [order async for order in mine.orders()]
-        assert [(order.ref, order.quantity) for order in mine_now[:2]] == [(receipt.ref, 2), ("early", 1)]
+        mine_now = [order async for order in mine.orders(stream=slug)]
+        assert [(order.ref, order.quantity) for order in mine_now] == [(receipt.ref, 2), ("early", 1)]
+        assert slug not in {stream.slug async for stream in mine.streams()}
+        assert slug in {stream.slug async for stream in mine.streams(dropcast.StreamStatus.ENDED)}
         assert [stream.status async for stream in theirs.host.streams() if stream.slug == slug] == ["ended"]
 
 

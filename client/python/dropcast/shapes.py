@@ -49,7 +49,10 @@ class DropVariant(Struct, frozen=True):
 
 
 class Drop(Struct, frozen=True):
-    """A product offered on a stream for a while. `limit` is how many one viewer may have."""
+    """A product offered on a stream for a while. `limit` is how many one viewer may have.
+
+    `list_price` is what the product cost when the drop was put on the run sheet; None where that is not known.
+    """
 
     id: str
     title: str
@@ -62,6 +65,7 @@ class Drop(Struct, frozen=True):
     variants: tuple[DropVariant, ...]
     status: DropStatus
     product: str
+    list_price: int | None = None
 
     @property
     def left(self) -> int:

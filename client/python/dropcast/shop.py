@@ -14,7 +14,7 @@ from dropcast.comeback import Backoff
 from dropcast.door import Door, Ticket
 from dropcast.errors import Refused
 from dropcast.host import Host
-from dropcast.shapes import Order, Product, Stream, StreamWhole, User
+from dropcast.shapes import Order, Product, Stream, StreamStatus, StreamWhole, User
 from dropcast.watch import OPEN_WITHIN_S, Watch
 
 
@@ -87,11 +87,11 @@ class Shop:
         """One stream with its drops."""
         return await self._calls.get(f"/api/streams/{quote(slug, safe='')}", StreamWhole)
 
-    async def streams(self) -> AsyncIterator[Stream]:
-        """Live and coming streams."""
+    async def streams(self, *statuses: StreamStatus) -> AsyncIterator[Stream]:
+        """Live and coming streams, or those of the statuses asked for, newest first."""
         cursor: str | None = None
         while True:
-            page = await self._calls.get("/api/streams", _Streams, cursor=cursor)
+            page = await self._calls.get("/api/streams", _Streams, status=",".join(statuses) or None, cursor=cursor)
             for stream in page.streams:
                 yield stream
             if (cursor := page.next) is None:
@@ -107,11 +107,11 @@ class Shop:
             if (cursor := page.next) is None:
                 return
 
-    async def orders(self) -> AsyncIterator[Order]:
-        """One's own accepted orders, newest first."""
+    async def orders(self, *, stream: str | None = None) -> AsyncIterator[Order]:
+        """One's own accepted orders, newest first; with a slug, those of that stream."""
         cursor: str | None = None
         while True:
-            page = await self._calls.get("/api/orders", _Orders, cursor=cursor)
+            page = await self._calls.get("/api/orders", _Orders, stream=stream, cursor=cursor)
             for order in page.orders:
                 yield order
             if (cursor := page.next) is None:
