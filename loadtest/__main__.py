@@ -92,16 +92,17 @@ def _status_of(work: asyncio.Task[int]) -> int:
     """The scenario's own status; an expected end is told in one line, a bug keeps its traceback."""
     from httpx import TransportError
 
+    from dropcast import DropcastError
     from loadtest.errors import CannotGoOn, LoadtestError
 
     error = work.exception()
     if error is None:
         return work.result()
-    known = [leaf for leaf in _leaves(error) if isinstance(leaf, LoadtestError | TransportError)]
+    known = [leaf for leaf in _leaves(error) if isinstance(leaf, DropcastError | LoadtestError | TransportError)]
     if len(known) < len(list(_leaves(error))):
         raise error
     first = next((leaf for leaf in known if isinstance(leaf, CannotGoOn)), known[0])
-    told = str(first) if isinstance(first, LoadtestError) else f"the server does not answer: {first!r}"
+    told = f"the server does not answer: {first!r}" if isinstance(first, TransportError) else str(first)
     print(f"loadtest: {told}", file=sys.stderr)
     return 1
 
