@@ -68,6 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         drain_s=options.drain_s,
         binlog=options.binlog,
         rate_limits="on" if options.scenario == "signing_in" else "off",
+        buffer_pool_mb=384 if options.scenario == "search" else 128,  # the index fits in, as docs/operations.md asks
     )
     try:
         with shop:

@@ -81,8 +81,7 @@ def _alike(word: str, vocabulary: Sequence[str], *, typed: bool) -> dict[str, fl
         for _, score, n in begun:
             note(n, _SLIPPED_BEGINNING * score)
     for n, other in enumerate(vocabulary):
-        if len(other) > len(word) and word in other:
-            least = _least(word, other, typed=typed)
+        if len(other) > len(word) and word in other and (least := _least(word, other, typed=typed)):
             note(n, least + _REST * len(word) / len(other))
     return likes
 
@@ -92,4 +91,4 @@ def _least(word: str, other: str, *, typed: bool) -> float:
         return _TYPED
     if other.startswith(word):
         return _TYPED if typed else _BEGINNING
-    return _MIDDLE
+    return _MIDDLE if len(word) > 2 else 0  # two letters stand in the middle of too many
