@@ -99,6 +99,37 @@ CREATE TABLE variants (
   CONSTRAINT variants_stock_within_received CHECK (stock >= 0 AND stock <= received)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_520_ci;
 
+-- What the search compares with a query: each product's texts, folded, and the pieces it is found by (product_grams).
+-- Written in the transaction of every change of a product; `dropcast index-products` makes what is missing.
+-- No foreign keys in these two: a product deleted by hand takes nothing with it, and the command finds what it left.
+CREATE TABLE product_index (
+  -- a product in four bytes, for the many rows of product_grams
+  number INTEGER NOT NULL AUTO_INCREMENT,
+  product_id CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  title VARCHAR(250) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  -- its SKU and the labels of its variants
+  also VARCHAR(250) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  -- the different words of its description
+  description TEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  -- its rows of product_grams as `gram:weight` with spaces between them: how they are found again
+  grams TEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  PRIMARY KEY (number),
+  -- serves every change of a product, and keeps one entry for each
+  UNIQUE KEY product_index_product (product_id),
+  -- serves the beginnings of titles, which are found as they are typed
+  KEY product_index_title (title)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_520_ci;
+
+CREATE TABLE product_grams (
+  gram VARCHAR(24) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  -- product_index.number
+  number INTEGER NOT NULL,
+  -- how much it says about the product: its title's grams most, those of short titles more
+  weight SMALLINT NOT NULL,
+  -- serves every search: the products of a gram lie side by side
+  PRIMARY KEY (gram, number)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_520_ci;
+
 CREATE TABLE streams (
   id CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   slug VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,

@@ -10,6 +10,7 @@ from starlette_admin.base import BaseAdmin
 
 from admin_ui.catalog import ProductView, VariantView
 from admin_ui.dashboard import Dashboard
+from admin_ui.finding import Finding
 from admin_ui.gate import Gate, Identify, SignedIn, UnitOfWork
 from admin_ui.people import UserView
 from admin_ui.records import AuditView, DropView, OrderView, StreamView
@@ -48,6 +49,7 @@ def build_admin(database: Database, *, identify: Identify, secret_keys: Sequence
         ],
         timezone_config=None,  # times are shown in UTC, whoever looks
     )
+    admin.events.subscribe(Finding())
     admin.events.subscribe(Trail(database))
     admin.events.subscribe(Standing(database, revoke))
     for view in _VIEWS:

@@ -37,7 +37,7 @@ def _leave_at_once(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from loadtest import demo, fan_out, flash_sale, mixed, reconnect_storm, rolling_drain, signing_in
+    from loadtest import demo, fan_out, flash_sale, mixed, reconnect_storm, rolling_drain, search, signing_in
 
     parser = argparse.ArgumentParser(
         prog="python -m loadtest",
@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         ("mixed", mixed, INTERRUPTED),
         ("reconnect_storm", reconnect_storm, INTERRUPTED),
         ("rolling_drain", rolling_drain, INTERRUPTED),
+        ("search", search, INTERRUPTED),
         ("signing_in", signing_in, INTERRUPTED),
     ):
         sub = scenarios.add_parser(
@@ -91,16 +92,17 @@ def _status_of(work: asyncio.Task[int]) -> int:
     """The scenario's own status; an expected end is told in one line, a bug keeps its traceback."""
     from httpx import TransportError
 
+    from dropcast import DropcastError
     from loadtest.errors import CannotGoOn, LoadtestError
 
     error = work.exception()
     if error is None:
         return work.result()
-    known = [leaf for leaf in _leaves(error) if isinstance(leaf, LoadtestError | TransportError)]
+    known = [leaf for leaf in _leaves(error) if isinstance(leaf, DropcastError | LoadtestError | TransportError)]
     if len(known) < len(list(_leaves(error))):
         raise error
     first = next((leaf for leaf in known if isinstance(leaf, CannotGoOn)), known[0])
-    told = str(first) if isinstance(first, LoadtestError) else f"the server does not answer: {first!r}"
+    told = f"the server does not answer: {first!r}" if isinstance(first, TransportError) else str(first)
     print(f"loadtest: {told}", file=sys.stderr)
     return 1
 

@@ -1,4 +1,4 @@
-"""Buyers beside a crowd: whole clients (`loadtest.client.Viewer`) who order at fixed times and wait for receipts."""
+"""Buyers beside a crowd: whole clients (`dropcast.Watch`) who order at fixed times and wait for receipts."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Self
 
-from loadtest.client import Viewer
-from loadtest.errors import LoadtestError
+from dropcast import DropcastError, Rejected, Shop, Watch
 from loadtest.person import Person
 from loadtest.report import percentile
 from loadtest.show import product_of
@@ -29,7 +28,10 @@ class Buyers:
 
     def __init__(self, url: str, stream: str, tickets: Sequence[str]) -> None:
         self._stream = stream
-        self._viewers = [Viewer(url, stream, ticket=_once(ticket)) for ticket in tickets]
+        self._shop = Shop(url, trust_env=False)  # proxies of the machine are not for a load test
+        self._viewers = [
+            self._shop.watch(stream, ticket=_once(ticket), open_within_s=_WELCOME_WITHIN_S) for ticket in tickets
+        ]
         self._stack = AsyncExitStack()
         self._drop = ""
         self._took_ms: list[float] = []
@@ -50,10 +52,12 @@ class Buyers:
         await host.open_drop(drop.id)
 
     async def __aenter__(self) -> Self:
-        for viewer in self._viewers:
-            await self._stack.enter_async_context(viewer)
-        async with asyncio.timeout(_WELCOME_WITHIN_S):
-            await asyncio.gather(*(viewer.until(lambda _: True) for viewer in self._viewers))
+        await self._stack.enter_async_context(self._shop)
+        try:
+            await asyncio.gather(*map(self._stack.enter_async_context, self._viewers))
+        except BaseException:
+            await self._stack.aclose()
+            raise
         return self
 
     async def __aexit__(
@@ -79,17 +83,16 @@ class Buyers:
         figures = {f"receipt_p{percent}_ms": percentile(ordered, percent) for percent in (50, 99) if ordered}
         return figures | {"receipts_missing": float(len(self._viewers) * ORDERS_EACH - len(ordered))}
 
-    async def _order(self, viewer: Viewer, due: float) -> None:
+    async def _order(self, viewer: Watch, due: float) -> None:
         await asyncio.sleep(due - monotonic())
         try:
-            async with asyncio.timeout(_RECEIPT_WITHIN_S):
-                receipt = await viewer.order(self._drop, 1)
-        except (LoadtestError, TimeoutError) as error:
+            await viewer.order(self._drop, within_s=_RECEIPT_WITHIN_S)
+        except Rejected as rejected:
+            self.problems.append(f"a buyer was refused: {rejected.reason}")
+        except DropcastError as error:
             self.problems.append(f"a buyer got no receipt: {error!r}")
             return
         self._took_ms.append((monotonic() - due) * 1000)
-        if receipt.status != "accepted":
-            self.problems.append(f"a buyer was refused: {receipt.reason}")
 
 
 def _once(ticket: str) -> Callable[[], Awaitable[str]]:

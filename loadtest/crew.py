@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec.structs import replace
 
-from loadtest.client import socket_address
 from loadtest.crowd import VIEWERS_MAX
 from loadtest.errors import CannotGoOn
 from loadtest.messages import LINE_MAX_BYTES, Answer, Ask, Plan, Report
@@ -54,7 +53,7 @@ class Crew:
     ) -> None:
         if viewers > workers * VIEWERS_MAX:
             raise CannotGoOn(f"{viewers} viewers need more than {workers} processes of {VIEWERS_MAX}: raise --workers")
-        addresses = [urlsplit(socket_address(one, stream)) for one in straight_at or (url,)]
+        addresses = [urlsplit(one) for one in straight_at or (url,)]
         first = urlsplit(first_url) if first_url else None
         self.viewers = viewers
         shares = [len(range(number, viewers, workers)) for number in range(workers)]
@@ -62,7 +61,7 @@ class Crew:
             Plan(
                 host=(address := addresses[number % len(addresses)]).hostname or "127.0.0.1",
                 port=address.port or 80,
-                path=address.path,
+                path=f"/ws/{stream}",
                 viewers=share,
                 rate_per_s=rate_per_s * share / viewers,
                 handshakes_max=max(1, handshakes_max // workers),

@@ -21,9 +21,8 @@ from time import monotonic, time
 import msgspec
 import uvloop
 
-from loadtest.backoff import Backoff
+from dropcast.comeback import Backoff, comes_back
 from loadtest.clicker import Clicker
-from loadtest.client import comes_back
 from loadtest.messages import LINE_MAX_BYTES, Answer, Ask, Plan, Report
 from loadtest.ordering import Book, Ordering
 from loadtest.process import allow_files, cpu_s, pin, rss_kb, step_back
@@ -178,7 +177,7 @@ class Crowd:
         if watcher.code != MOVED and not comes_back(watcher.code):
             self._over += 1
             return
-        wait_s = self._backoff.delay_s(watcher.attempt, self._chance)
+        wait_s = self._backoff.delay_s(watcher.attempt, self._chance.random())
         watcher.attempt += 1
         asyncio.get_running_loop().call_later(wait_s, self._send_in, watcher)
 

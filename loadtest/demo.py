@@ -12,16 +12,13 @@ import time
 
 import httpx
 
+from dropcast import Drop, DropStatus, LinkOver, LinkState, Refused, Shop, State, StreamStatus, Watch
+from dropcast.comeback import STREAM_OVER
 from loadtest import sale, shoppers
 from loadtest.accounts import Accounts, StandardInput
-from loadtest.client import Viewer
-from loadtest.errors import CannotGoOn, Over, Refusal
+from loadtest.errors import CannotGoOn
 from loadtest.person import Person, wait_ready
 from loadtest.report import say
-from server.domain.drop import Drop, DropStatus
-from server.domain.stream import StreamState
-from server.domain.views import StreamStatus
-from server.protocol.codes import CloseCode
 
 SUMMARY = "a host and a small crowd for `make run`, until stopped"
 
@@ -65,31 +62,32 @@ async def run(options: argparse.Namespace, stop: asyncio.Event) -> int:
 
 
 async def play(url: str, slug: str, accounts: Accounts, chance: random.Random) -> None:
-    """The whole show. Returns when the stream is over; raises `Gone` when the server stays away."""
+    """The whole show. Returns when the stream is over; raises `Unreachable` when the server stays away."""
     try:
-        async with Person(url, accounts.host) as person:
+        async with Person(url, accounts.host) as person, Shop(url, trust_env=False) as there:
             await ensure_live(person, slug)
-            async with Viewer(url, slug, ticket=lambda: person.ticket(slug)) as viewer, asyncio.TaskGroup() as show:
+            watch = there.watch(slug, ticket=lambda: person.ticket(slug), give_up_after_s=shoppers.GIVE_UP_AFTER_S)
+            async with watch as viewer, asyncio.TaskGroup() as show:
                 hunger = shoppers.Hunger(len(accounts.shoppers))
                 host = Host(person, viewer, slug, hunger, chance)
                 show.create_task(host.run(), name="demo: host")
                 door = asyncio.Semaphore(shoppers.SIGN_INS_AT_ONCE)
                 for account in accounts.shoppers:
-                    shopper = shoppers.shop(url, slug, account, hunger, door, chance)
+                    shopper = shoppers.shop(there, url, slug, account, hunger, door, chance)
                     show.create_task(shopper, name=f"demo: {account.email}")
                 for number in range(GUESTS):
-                    show.create_task(shoppers.watch(url, slug, chance), name=f"demo: guest {number + 1}")
-    except* Over as over:
+                    show.create_task(shoppers.watch(there, slug, chance), name=f"demo: guest {number + 1}")
+    except* LinkOver as over:
         if not _stream_over(over):
             raise
         say("the stream is over: the crowd goes home")
 
 
 async def ensure_live(person: Person, slug: str) -> None:
-    """Creates and starts the stream where needed. Raises `CannotGoOn` when it has ended, `Refusal` when not ours."""
+    """Creates and starts the stream where needed. Raises `CannotGoOn` when it has ended, `Refused` when not ours."""
     try:
         await person.create_stream(slug, STREAM_TITLE)
-    except Refusal as refusal:
+    except Refused as refusal:
         if refusal.status != 409:  # there already, perhaps under another title
             raise
     status = (await person.stream(slug)).stream.status
@@ -103,7 +101,7 @@ class Host:
     """Sells for ever: plans a drop, opens it, lets it sell, sometimes restocks once, closes it."""
 
     def __init__(
-        self, person: Person, viewer: Viewer, slug: str, hunger: shoppers.Hunger, chance: random.Random
+        self, person: Person, viewer: Watch, slug: str, hunger: shoppers.Hunger, chance: random.Random
     ) -> None:
         self._person = person
         self._viewer = viewer
@@ -115,7 +113,7 @@ class Host:
         """The drop that is on the run sheet or on sale because of us."""
 
     async def run(self) -> None:
-        """Never returns. Raises what ends the link, `CannotGoOn`, or a `Refusal` that does not pass."""
+        """Never returns. Raises what ends the link, `CannotGoOn`, or a `Refused` that does not pass."""
         swept = False
         while True:
             try:
@@ -125,12 +123,12 @@ class Host:
                 await self._leave_the_floor()
                 await self._sell(await self._next_plan())
                 await asyncio.sleep(BETWEEN_DROPS_S)
-            except (httpx.TransportError, Refusal) as trouble:
-                if isinstance(trouble, Refusal) and not (trouble.passing or trouble.status == 409):
+            except (httpx.TransportError, Refused) as trouble:
+                if isinstance(trouble, Refused) and not (trouble.passing or trouble.status == 409):
                     raise  # 409: a person commanded the same drop at the same time; this sale is off
                 await asyncio.sleep(_RETRY_S)
                 # a server that stays away ends the link, which raises here
-                await self._viewer.until(lambda _: self._viewer.linked)
+                await self._viewer.until(lambda _: self._viewer.link is LinkState.LIVE)
 
     async def _close_leftovers(self) -> None:
         """An earlier run may have been killed with a drop on sale."""
@@ -144,8 +142,7 @@ class Host:
         if self._ours is not None:
             await self._close(self._ours)
             self._ours = None
-        state = await self._viewer.until(lambda _: True)
-        other = sale.open_drop(state)
+        other = sale.open_drop(self._viewer.state)
         if other is None:
             return
         say(f"{other.title} is on sale by another hand · waiting for it")
@@ -176,7 +173,7 @@ class Host:
                 limit=plan.limit,
                 stock=dict(plan.stock),
             )
-        except Refusal as refusal:
+        except Refused as refusal:
             if refusal.reason == "no_stock":  # somebody else took it off the shelf since we looked
                 return
             if refusal.status == 409:  # the stream is over, or its run sheet is full
@@ -225,7 +222,7 @@ class Host:
     async def _moved(self, drop: str, left: int, until: float) -> Drop | None:
         """The drop once something of it was sold or its state changed; None when nothing did in time."""
 
-        def moved(state: StreamState) -> bool:
+        def moved(state: State) -> bool:
             found = state.drops.get(drop)
             if found is None or found.status is DropStatus.SCHEDULED:
                 return False
@@ -242,7 +239,7 @@ class Host:
         variant, units = restock
         try:
             await self._person.restock_drop(drop.id, variant, units)
-        except Refusal as refusal:
+        except Refused as refusal:
             if refusal.reason != "no_stock":
                 raise
             return 0
@@ -255,7 +252,7 @@ class Host:
         """Closes a drop and waits until that is seen: our own must not look like somebody else's."""
         await self._person.close_drop(drop)
 
-        def closed(state: StreamState) -> bool:
+        def closed(state: State) -> bool:
             found = state.drops.get(drop)
             return found is not None and found.status is DropStatus.CLOSED
 
@@ -266,13 +263,13 @@ class Host:
         try:
             async with asyncio.timeout(_SAYS_GOODBYE_WITHIN_S):
                 await self._person.close_drop(drop)
-        except (TimeoutError, Refusal, httpx.TransportError):
+        except (TimeoutError, Refused, httpx.TransportError):
             pass  # the server is leaving as well
 
 
-def _stream_over(group: BaseExceptionGroup[Over]) -> bool:
+def _stream_over(group: BaseExceptionGroup[LinkOver]) -> bool:
     return any(
-        _stream_over(error) if isinstance(error, BaseExceptionGroup) else error.code == CloseCode.STREAM_OVER
+        _stream_over(error) if isinstance(error, BaseExceptionGroup) else error.code == STREAM_OVER
         for error in group.exceptions
     )
 

@@ -19,12 +19,22 @@ from types import FrameType
 from typing import NoReturn
 
 from loadtest.accounts import Account
+from loadtest.catalogue import SEED, goods
 from loadtest.errors import LoadtestError
 from loadtest.person import Person
 from loadtest.premises import HOST, Premises
 from loadtest.report import say
+from loadtest.stocking import stock
 
-SCENARIOS = {"fan_out": 1, "flash_sale": 1, "mixed": 2, "reconnect_storm": 2, "rolling_drain": 2, "signing_in": 1}
+SCENARIOS = {
+    "fan_out": 1,
+    "flash_sale": 1,
+    "mixed": 2,
+    "reconnect_storm": 2,
+    "rolling_drain": 2,
+    "search": 1,
+    "signing_in": 1,
+}
 """How many replicas each needs; `flash_sale` takes more with `--replicas`."""
 
 SELLS = frozenset({"flash_sale", "mixed", "signing_in"})
@@ -47,17 +57,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cores = sorted(os.sched_getaffinity(0))
     sells = options.scenario in SELLS
     replicas = (options.replicas if sells else None) or SCENARIOS[options.scenario]
-    pin = not sells if options.pin is None else options.pin
+    pin = not sells and options.scenario != "search" if options.pin is None else options.pin
     pinned = pin and replicas == 1 and len(cores) > 1
     shop = Premises(
         replicas=replicas,
-        mariadb=replicas > 1 or sells or options.mariadb,
+        mariadb=replicas > 1 or sells or options.mariadb or options.scenario == "search",
         server_core=cores[0] if pinned else None,
         other_core=cores[1] if pinned else None,
         keep_up=options.scenario == "rolling_drain",
         drain_s=options.drain_s,
         binlog=options.binlog,
         rate_limits="on" if options.scenario == "signing_in" else "off",
+        buffer_pool_mb=384 if options.scenario == "search" else 128,  # the index fits in, as docs/operations.md asks
     )
     try:
         with shop:
@@ -96,12 +107,16 @@ def parser() -> argparse.ArgumentParser:
         "--replicas", type=int, choices=range(1, 9), help="flash_sale, mixed: so many; nginx before several"
     )
     made.add_argument("--binlog", action="store_true", help="MariaDB writes a binary log as well, as a primary does")
+    made.add_argument("--products", type=int, default=50_000, help="search: so many in the catalogue (%(default)s)")
+    made.add_argument("--seed", type=int, default=SEED, help="search: of the catalogue and the queries (%(default)s)")
     made.add_argument("--straight", action="store_true", help="flash_sale: straight at the replicas, not at nginx")
     return made
 
 
 def _words(options: argparse.Namespace, shop: Premises) -> list[str]:
     """The scenario's command line, after what it needs was made."""
+    if options.scenario == "search":
+        return _stocked(options, shop)
     words = [options.scenario, "--url", shop.url, "--viewers", str(options.viewers)]
     pids, each = [replica.pid for replica, _ in shop.replicas], 1
     match options.scenario:
@@ -139,6 +154,16 @@ def _words(options: argparse.Namespace, shop: Premises) -> list[str]:
     lasting = ("--each", str(each), "--ttl-seconds", str(_TICKETS_LAST_S))
     tickets.write_text(shop.dropcast("mint-tickets", "--stream", stream, "--viewers", str(needed), *lasting), "ascii")
     return [*words, "--stream", stream, "--tickets", str(tickets)]
+
+
+def _stocked(options: argparse.Namespace, shop: Premises) -> list[str]:
+    """The command line of `search`, after its catalogue was put on the shelves."""
+    stock(shop.database_url, goods(options.products, options.seed))
+    say(shop.dropcast("index-products").strip())
+    assert shop.database is not None
+    made = {"products": options.products, "seed": options.seed}
+    pids = {"pid": shop.replicas[0][0].pid, "database-pid": shop.database.pid}
+    return ["search", "--url", shop.url, *(f"--{name}={value}" for name, value in (made | pids).items())]
 
 
 async def _make_stream(shop: Premises, stream: str) -> None:

@@ -12,11 +12,9 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
+from dropcast import Drop, Product, Refused, Stream
 from loadtest.accounts import Account
-from loadtest.errors import CannotGoOn, Gone, Refusal
-from server.domain.drop import Drop
-from server.domain.product import Product
-from server.domain.views import Stream
+from loadtest.errors import CannotGoOn, Gone
 
 PRODUCTS_PAGES_MAX = 20
 """Most pages of products that are read; what lies behind them is not sold by a script."""
@@ -69,7 +67,7 @@ class _ErrorBody(msgspec.Struct, frozen=True):
 class Person:
     """One account at one shop. Use as `async with Person(url, account) as person`.
 
-    Every call raises `Refusal` when the server says no and `httpx.TransportError` when it does not answer.
+    Every call raises `Refused` when the server says no and `httpx.TransportError` when it does not answer.
     A session that has run out is renewed once without a word.
     """
 
@@ -93,7 +91,7 @@ class Person:
         said = {"email": self._account.email, "password": self._account.password}
         try:
             await self._call("POST", "/api/login", said)
-        except Refusal as refusal:
+        except Refused as refusal:
             if refusal.status in (400, 401, 403):
                 raise CannotGoOn(f"{self._account.email} cannot sign in: {refusal.detail or refusal.reason}") from None
             raise
@@ -173,7 +171,7 @@ class Person:
             await self.sign_in()
         try:
             return await self._call("POST", path, body)
-        except Refusal as refusal:
+        except Refused as refusal:
             if refusal.status != 401:
                 raise
         await self.sign_in()  # the session ran out, or the server forgot it
@@ -183,7 +181,7 @@ class Person:
         # a state-changing call with a cookie must say where it comes from; the shop's own address always may
         answer = await self._http.request(method, path, json=body, headers={"Origin": self.url})
         if not answer.is_success:
-            raise _refusal(f"{method} {path.partition('?')[0]}", answer)
+            raise _refused(f"{method} {path.partition('?')[0]}", answer)
         return answer
 
 
@@ -219,10 +217,11 @@ def _read(answer: httpx.Response, kind: type[T]) -> T:
         raise CannotGoOn(f"{call} answered in another shape than agreed: {error}") from None
 
 
-def _refusal(call: str, answer: httpx.Response) -> Refusal:
+def _refused(call: str, answer: httpx.Response) -> Refused:
     try:
         said = msgspec.json.decode(answer.content, type=_ErrorBody).error
     except msgspec.DecodeError:
         said = _Error(answer.reason_phrase or "no reason")
     wait = answer.headers.get("Retry-After", "")
-    return Refusal(call, answer.status_code, said.reason, said.detail, float(wait) if wait.isdigit() else None)
+    retry_after_s = float(wait) if wait.isdigit() else None
+    return Refused(call, answer.status_code, said.reason, said.detail, retry_after_s=retry_after_s)

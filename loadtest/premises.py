@@ -120,6 +120,7 @@ class Premises:
         drain_s: float,
         binlog: bool = False,
         rate_limits: str = "off",
+        buffer_pool_mb: int = 128,
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="dc-load-", dir="/tmp"))
         self.redis_url = ""
@@ -136,6 +137,7 @@ class Premises:
         self._drain_s = drain_s
         self._binlog = binlog
         self._rate_limits = rate_limits
+        self._buffer_pool_mb = buffer_pool_mb
         self._programs: list[Program] = []
         self._settings: dict[str, str] = {}
 
@@ -224,6 +226,7 @@ class Premises:
             raise CannotGoOn(f"mariadb-install-db: {done.stderr.decode(errors='replace')[-1000:]}")
         network = [f"--port={port}", "--bind-address=127.0.0.1", "--skip-name-resolve", f"--socket={unix}"]
         durable = ["--innodb-flush-log-at-trx-commit=1", "--sync-binlog=1", "--max-connections=300"]
+        durable.append(f"--innodb-buffer-pool-size={self._buffer_pool_mb}M")
         binlog = [f"--log-bin={self.folder}/binlog", "--binlog-format=ROW", "--server-id=1"] if self._binlog else []
         words = [_path_of("mariadbd"), *usual, *network, *durable, *binlog, f"--pid-file={self.folder}/pid"]
         self.database = self._run("mariadb", words, core=self._other_core)

@@ -6,9 +6,7 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from server.domain.drop import Drop, DropStatus, DropVariant
-from server.domain.product import Product
-from server.domain.stream import StreamState
+from dropcast import Drop, DropStatus, DropVariant, Product, State
 
 CUT_MIN_PERCENT, CUT_MAX_PERCENT = 20, 40
 """How far below the list price a drop goes."""
@@ -100,7 +98,7 @@ class Rotation:
 # A shopper's side
 
 
-def open_drop(state: StreamState) -> Drop | None:
+def open_drop(state: State) -> Drop | None:
     """The drop a shopper looks at: of those on sale with something left, the one opened last."""
     on_sale = [drop for drop in state.drops.values() if drop.status is DropStatus.OPEN and left(drop)]
     return max(on_sale, key=lambda drop: drop.opens_at or 0, default=None)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import random
 
+from dropcast import Drop, DropStatus, Rejected, Shop, State, Watch
 from loadtest import sale
 from loadtest.accounts import Account
-from loadtest.client import Viewer
 from loadtest.person import Person
-from server.domain.drop import Drop, DropStatus
-from server.domain.stream import StreamState
 
 SIGN_INS_AT_ONCE = 2
 """Password checks are dear on the server: the crowd comes through a narrow door."""
+
+GIVE_UP_AFTER_S = 30.0
+"""How long anybody of the demo tries to come back before it is over."""
 
 _ARRIVES_WITHIN_S = 2.0
 _RETRY_S = 1.0
@@ -39,7 +40,7 @@ class Hunger:
 
 
 async def shop(
-    url: str, slug: str, account: Account, hunger: Hunger, door: asyncio.Semaphore, chance: random.Random
+    there: Shop, url: str, slug: str, account: Account, hunger: Hunger, door: asyncio.Semaphore, chance: random.Random
 ) -> None:
     """One shopper's evening: comes in after a moment, looks at what is on sale, thinks, buys."""
     await asyncio.sleep(chance.uniform(0, _ARRIVES_WITHIN_S))
@@ -49,21 +50,21 @@ async def shop(
             async with door:
                 return await person.ticket(slug)
 
-        async with Viewer(url, slug, ticket=ticket) as viewer:
+        async with there.watch(slug, ticket=ticket, give_up_after_s=GIVE_UP_AFTER_S) as viewer:
             await Shopper(viewer, hunger, chance).run()
 
 
-async def watch(url: str, slug: str, chance: random.Random) -> None:
+async def watch(there: Shop, slug: str, chance: random.Random) -> None:
     """One guest's evening: only looks."""
     await asyncio.sleep(chance.uniform(0, _ARRIVES_WITHIN_S))
-    async with Viewer(url, slug) as viewer:
+    async with there.watch(slug, give_up_after_s=GIVE_UP_AFTER_S) as viewer:
         await viewer.until(lambda _: False)
 
 
 class Shopper:
     """Buys of whatever is on sale, at random moments, up to each drop's limit. Remembers one drop at a time."""
 
-    def __init__(self, viewer: Viewer, hunger: Hunger, chance: random.Random) -> None:
+    def __init__(self, viewer: Watch, hunger: Hunger, chance: random.Random) -> None:
         self._viewer = viewer
         self._hunger = hunger
         self._chance = chance
@@ -87,7 +88,7 @@ class Shopper:
         most = min(self._units, self._hunger.shoppers * drop.limit)
         thinks_s = sale.pause_s(most, self._hunger.still(drop.id), self._chance)
 
-        def passed(state: StreamState) -> bool:
+        def passed(state: State) -> bool:
             wanted = self._wanted(state)
             return wanted is None or wanted.id != drop.id
 
@@ -98,26 +99,25 @@ class Shopper:
             return True
         return False
 
-    def _wanted(self, state: StreamState) -> Drop | None:
+    def _wanted(self, state: State) -> Drop | None:
         drop = sale.open_drop(state)
         return None if drop is None or (drop.id == self._drop and self._bought >= drop.limit) else drop
 
     async def _buy(self) -> None:
-        state = await self._viewer.until(lambda _: True)
-        drop = state.drops.get(self._drop)
+        drop = self._viewer.state.drops.get(self._drop)
         if drop is None or drop.status is not DropStatus.OPEN:
             return  # over while thinking
         choice = sale.choose(drop.variants, drop.limit - self._bought, self._chance)
         if choice is None:
             return
         variant, quantity = choice
-        receipt = await self._viewer.order(drop.id, quantity, variant)
-        if receipt.status == "accepted":
+        try:
+            await self._viewer.order(drop, quantity, variant, within_s=None)
             self._bought += quantity
-        elif receipt.reason == "limit_reached":
-            self._bought = drop.limit  # bought earlier, before a restart of this crowd, or asked for one too many
-        else:
-            # too late, or too fast: news of it is on the way; or too many at once: then it says when
-            await asyncio.sleep(_RETRY_S if receipt.retry_in_ms is None else receipt.retry_in_ms / 1000)
+        except Rejected as rejected:
+            if rejected.reason == "limit_reached":
+                self._bought = drop.limit  # bought earlier, before a restart of this crowd, or asked for one too many
+            else:
+                await asyncio.sleep(_RETRY_S)  # too late: news of it is on the way
         if self._bought >= drop.limit:
             self._hunger.sated(drop.id, self)

@@ -8,9 +8,9 @@ from time import monotonic
 
 from httpx import TransportError
 
-from loadtest.errors import CannotGoOn, Refusal
+from dropcast import Product, Refused
+from loadtest.errors import CannotGoOn
 from loadtest.person import Person
-from server.domain.product import Product
 
 EVENTS_MAX = 1_500
 """Each drop gives three events and stays on its stream for ever, and a stream holds 500 drops."""
@@ -36,8 +36,8 @@ class Show:
             try:
                 await self._command()
                 return
-            except (Refusal, TransportError) as error:
-                if (isinstance(error, Refusal) and not error.passing) or monotonic() > until:
+            except (Refused, TransportError) as error:
+                if (isinstance(error, Refused) and not error.passing) or monotonic() > until:
                     raise
             await asyncio.sleep(_RETRY_S)
 

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+from dropcast import Product
 from loadtest.accounts import StandardInput
 from loadtest.crew import Crew
 from loadtest.errors import CannotGoOn
@@ -18,7 +19,6 @@ from loadtest.person import Person, wait_answering
 from loadtest.report import percentile
 from loadtest.show import product_of
 from loadtest.summary import add_arguments as add_summary_arguments
-from server.domain.product import Product
 
 _ACCOUNTS_WITHIN_S = 20.0
 _READY_WITHIN_S = 20.0

@@ -58,6 +58,11 @@ def _parser() -> argparse.ArgumentParser:
         "put the demo catalogue into the database; safe to repeat",
         _async(lambda _, c: commands.seed_demo(c)),
     )
+    verb(
+        "index-products",
+        "make the search find every product as it is now; safe to repeat",
+        _async(lambda _, c: commands.index_products(c)),
+    )
     tickets = verb("mint-tickets", "make viewer accounts and print a single-use ticket for each", _async(_mint_tickets))
     tickets.add_argument("--stream", required=True, metavar="SLUG")
     tickets.add_argument("--viewers", required=True, type=int, metavar="N")

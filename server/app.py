@@ -67,6 +67,7 @@ from server.store.embeds import EmbedOrigins
 from server.store.engine import Database, open_database
 from server.store.mails import Mails
 from server.store.orders import Orders
+from server.store.product_finder import ProductFinder
 from server.store.schema import check_schema
 from server.store.sessions import SessionRows
 from server.store.single import only_replica
@@ -246,7 +247,7 @@ async def opened(settings: Settings) -> AsyncIterator[House]:
             reception=Reception(relay, bouncer, intake, door, turnstile, embeds),
             orders=orders,
             streams=streams,
-            search=Search(Catalog(database)),
+            search=Search(Catalog(database), ProductFinder(database)),
             embeds=embeds,
             embed_origins=embed_origins,
             passes=Passes(sessions, limiter, keys),

@@ -19,6 +19,7 @@ from server.domain.user import Role
 from server.settings import Settings
 from server.store.catalog import Catalog
 from server.store.engine import open_database
+from server.store.product_index import index_all
 from server.store.schema import check_schema
 from server.store.schema import init_db as apply_schema
 from server.store.sessions import SessionRows
@@ -34,6 +35,7 @@ async def init_db(settings: Settings) -> int:
     """`dropcast init-db`. Raises `WrongSchema` when other tables are there."""
     async with opened_database(settings) as database:
         done = await apply_schema(database)
+        await index_all(database)  # products that an import by SQL has brought meanwhile
     print("the schema is applied" if done else "the schema is there already; nothing to do")
     return 0
 
@@ -75,7 +77,17 @@ async def seed_demo(settings: Settings) -> int:
         catalog = Catalog(database)
         for product in DEMO_PRODUCTS:
             await catalog.put(product)
+        await index_all(database)
     print(f"{len(DEMO_PRODUCTS)} demo products are in the catalogue")
+    return 0
+
+
+async def index_products(settings: Settings) -> int:
+    """`dropcast index-products`: what was written past the shop, or before there was an index, is found again."""
+    async with opened_database(settings) as database:
+        await check_schema(database)
+        changed = await index_all(database)
+    print(f"products indexed anew: {changed}; all can be found")
     return 0
 
 

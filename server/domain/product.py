@@ -27,3 +27,13 @@ class Product:
     price: int
     currency: str
     variants: tuple[Variant, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A product that may be what somebody looks for, with its texts as the index has them (`grams.Entry`)."""
+
+    id: str
+    title: str
+    also: str
+    description: str

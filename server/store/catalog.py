@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, and_, func, or_, select, update
+from sqlalchemy import RowMapping, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.ids import new_id
 from server.domain.product import Product, Variant
 from server.store.engine import Database
+from server.store.product_index import index_products
 from server.store.tables import products, variants
 
 
@@ -20,16 +21,24 @@ class Catalog:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def find(self, words: Sequence[str], *, after: str | None, limit: int) -> tuple[list[Product], str | None]:
-        """Products with every word in title or SKU, newest first, and the cursor of the next page."""
-        conditions = [_has(word) for word in words]
+    async def page(self, *, after: str | None, limit: int) -> tuple[list[Product], str | None]:
+        """All products, newest first, and the cursor of the next page."""
+        query = select(products).order_by(products.c.id.desc()).limit(limit + 1)
         if after is not None:
-            conditions.append(products.c.id < after)
-        query = select(products).where(and_(True, *conditions)).order_by(products.c.id.desc()).limit(limit + 1)
+            query = query.where(products.c.id < after)
         async with self._database.reading() as connection:
             rows = (await connection.execute(query)).mappings().all()
             found = await _with_variants(connection, rows[:limit])
         return found, found[-1].id if len(rows) > limit else None
+
+    async def of_ids(self, ids: Sequence[str]) -> list[Product]:
+        """These products in this order, without those that are gone."""
+        if not ids:
+            return []
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(select(products).where(products.c.id.in_(ids)))).mappings().all()
+            found = {product.id: product for product in await _with_variants(connection, rows)}
+        return [found[id_] for id_ in ids if id_ in found]
 
     async def put(self, product: Product) -> Product:
         """Creates a product, or updates the one of this SKU; its variants by their SKUs likewise.
@@ -80,17 +89,11 @@ class Catalog:
                         stock=variant.stock,
                     )
                 )
+            await index_products(connection, [product_id])
             row = (await connection.execute(select(products).where(products.c.id == product_id))).mappings().one()
             return (await _with_variants(connection, [row]))[0]
 
         return await self._database.run(work, again_on_duplicate=True)
-
-
-def _has(word: str) -> ColumnElement[bool]:
-    in_title = func.lower(products.c.title).contains(word, autoescape=True)
-    if not word.isascii():  # SKUs are ASCII, and MariaDB refuses to compare them with a character outside the BMP
-        return in_title
-    return or_(in_title, func.lower(products.c.sku).contains(word, autoescape=True))
 
 
 async def _with_variants(connection: AsyncConnection, rows: Sequence[RowMapping]) -> list[Product]:

@@ -69,18 +69,26 @@ def _fixed(length: int) -> Any:
     return CHAR(length).with_variant(mysql.CHAR(length, charset="ascii", collation="ascii_bin"), "mysql", "mariadb")
 
 
+def _exact(length: int) -> Any:
+    return String(length).with_variant(
+        mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb"
+    )
+
+
 _ID = _fixed(32)
 _STATUS = _ascii(16)
-_EMAIL = String(254).with_variant(mysql.VARCHAR(254, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb")
+_EMAIL = _exact(254)
 _TINY = SmallInteger().with_variant(mysql.TINYINT(), "mysql", "mariadb")
 _LONG_TEXT = Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
+_EXACT_TEXT = Text().with_variant(mysql.TEXT(charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb")
 
 
-def _table(name: str, *args: Any) -> Table:
+def _table(name: str, *args: Any, **options: Any) -> Table:
     return Table(
         name,
         metadata,
         *args,
+        **options,
         mysql_engine="InnoDB",
         mysql_charset="utf8mb4",
         mysql_collate="utf8mb4_unicode_520_ci",
@@ -159,6 +167,28 @@ variants = _table(
     UniqueConstraint("product_id", "position", name="variants_product_position"),
     ForeignKeyConstraint(["product_id"], ["products.id"], name="variants_product"),
     CheckConstraint("stock >= 0 AND stock <= received", name="variants_stock_within_received"),
+)
+
+product_index = _table(
+    "product_index",
+    Column("number", Integer, nullable=False, autoincrement=True),
+    Column("product_id", _ID, nullable=False),
+    Column("title", _exact(250), nullable=False),
+    Column("also", _exact(250), nullable=False),
+    Column("description", _EXACT_TEXT, nullable=False),
+    Column("grams", _EXACT_TEXT, nullable=False),
+    PrimaryKeyConstraint("number"),
+    UniqueConstraint("product_id", name="product_index_product"),
+    Index("product_index_title", "title"),
+)
+
+product_grams = _table(
+    "product_grams",
+    Column("gram", _exact(24), nullable=False),
+    Column("number", Integer, nullable=False, autoincrement=False),
+    Column("weight", SmallInteger, nullable=False),
+    PrimaryKeyConstraint("gram", "number"),
+    sqlite_with_rowid=False,  # clustered, as InnoDB's are
 )
 
 streams = _table(

@@ -75,8 +75,8 @@ class Guard:
             return
         headers = Headers(scope=scope)
         trusted = self._origins.allow(headers)
-        asked = embedding.asked_by_embeds(scope)
-        if asked is not None and _may_be_embedded(scope, headers, trusted=trusted):
+        asked = embedding.asked_by_embeds(scope) if _may_be_embedded(scope, headers, trusted=trusted) else None
+        if asked is not None:
             try:
                 allowed = await self._allows(asked, headers["origin"])
             except Unavailable:
@@ -88,12 +88,10 @@ class Guard:
             if allowed:
                 await self._let_in(asked, scope, receive, send, trusted=trusted)
                 return
-            if not trusted and (scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD")):
-                await _refuse(scope, receive, send, Refused(Reason.FORBIDDEN, embedding.NOT_EMBEDDED))
-                return
-        if not trusted and (scope["type"] == "websocket" or _changes(scope)):
-            said = Refused(Reason.FORBIDDEN, "this origin is not allowed; see DROPCAST_PUBLIC_ORIGINS")
-            await _refuse(scope, receive, send, said)
+        only_trusted = scope["type"] == "websocket" or _changes(scope) or (asked and scope["method"] == "OPTIONS")
+        if only_trusted and not trusted:
+            why = embedding.NOT_EMBEDDED if asked else "this origin is not allowed; see DROPCAST_PUBLIC_ORIGINS"
+            await _refuse(scope, receive, send, Refused(Reason.FORBIDDEN, why))
             return
         await self._pass_on(scope, receive, send)
 

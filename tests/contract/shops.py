@@ -137,7 +137,7 @@ class Shop:
 
     async def shelf(self, drop: Drop) -> list[int]:
         """What is left in the catalogue of the drop's variants."""
-        found, _ = await self.catalog.find([], after=None, limit=1000)
+        found, _ = await self.catalog.page(after=None, limit=1000)
         return [variant.stock for product in found if product.id == drop.product for variant in product.variants]
 
     async def violations(self) -> list[str]:

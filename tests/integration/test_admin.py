@@ -22,6 +22,7 @@ from starlette.types import Receive, Scope, Send
 
 from admin_ui import build_admin, people
 from admin_ui.gate import Gate
+from server.catalog.search import Search
 from server.domain.drop import DropPlan
 from server.domain.errors import Unavailable
 from server.domain.product import Product, Variant
@@ -30,10 +31,11 @@ from server.domain.user import Role, User
 from server.store.catalog import Catalog
 from server.store.drops import Drops
 from server.store.engine import Database, open_database
+from server.store.product_finder import ProductFinder
 from server.store.schema import init_db
 from server.store.sessions import SessionRows
 from server.store.streams import Streams
-from server.store.tables import audit, products, users, variants
+from server.store.tables import audit, product_grams, product_index, products, users, variants
 from server.store.users import Users
 from server.store.verify import violations
 
@@ -339,6 +341,31 @@ async def test_what_history_hangs_on_cannot_be_deleted_and_the_rest_can(shop: Sh
     await shop.put_on_a_drop(product, variant, 4)
     refused = await shop.act("variant", "delete", variant.id)
     assert refused.json()["msg"] == "This variant cannot be deleted: it was on a drop."
+
+
+async def test_the_search_follows_every_change_of_an_admin(shop: Shop) -> None:
+    async def found(query: str) -> list[str]:
+        products_, _ = await Search(Catalog(shop.database), ProductFinder(shop.database)).find(query)
+        return [product.title for product in products_]
+
+    assert (await shop.send("/admin/product/create", A_PRODUCT)).status_code == 303
+    assert await found("tee") == ["Tee"]
+    (row,) = await shop.rows(select(products))
+    assert (await shop.send(f"/admin/product/edit?pk={row.id}", A_PRODUCT | {"title": "Lantern"})).status_code == 303
+    assert await found("lanterm") == ["Lantern"]
+    form = {"product": row.id, "label": "Celadon", "sku": "TEE-C", "position": "", "goods_received": "7"}
+    assert (await shop.send("/admin/variant/create", form)).status_code == 303
+    assert await found("celadon") == ["Lantern"]
+    (variant,) = await shop.rows(select(variants))
+    edited = await shop.send(
+        f"/admin/variant/edit?pk={variant.id}", {"label": "Ochre", "sku": "TEE-C", "position": "0"}
+    )
+    assert edited.status_code == 303
+    assert (await found("celadon"), await found("ochre")) == ([], ["Lantern"])
+    assert (await shop.act("variant", "delete", variant.id)).status_code == 200
+    assert await found("ochre") == []
+    assert (await shop.act("product", "delete", row.id)).status_code == 200
+    assert await shop.rows(select(product_grams)) == await shop.rows(select(product_index)) == []
 
 
 async def test_a_drop_shows_where_its_units_are(shop: Shop) -> None:

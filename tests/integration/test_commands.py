@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from sqlalchemy import text
 
 from server import commands
 from server.__main__ import main
@@ -17,11 +18,13 @@ from server.accounts.keep import MemoryKeep, RedisKeep
 from server.accounts.passwords import Passwords
 from server.accounts.sessions import Sessions, session_id
 from server.app import redis_client
+from server.catalog.search import Search
 from server.domain.errors import DropcastError
 from server.domain.user import Role
 from server.settings import read
 from server.store.catalog import Catalog
 from server.store.engine import Database, open_database
+from server.store.product_finder import ProductFinder
 from server.store.schema import init_db
 from server.store.sessions import SessionRows
 from server.store.streams import Streams
@@ -135,6 +138,22 @@ async def test_create_user_says_what_is_wrong(ready: dict[str, str], email: str,
     assert said in await refused(create)
 
 
+async def test_index_products_makes_an_import_by_sql_findable(ready: dict[str, str], database: Database) -> None:
+    assert succeeded("seed-demo", ready) == "8 demo products are in the catalogue\n"
+    assert succeeded("index-products", ready) == "products indexed anew: 0; all can be found\n"
+    async with database.transaction() as connection:
+        await connection.execute(text("UPDATE products SET title = 'Sunset lantern' WHERE sku = 'DEMO-1'"))
+    search = Search(Catalog(database), ProductFinder(database))
+    assert await search.find("sunset") == ([], None)
+    assert succeeded("index-products", ready) == "products indexed anew: 1; all can be found\n"
+    assert [product.sku for product in (await search.find("sunset"))[0]] == ["DEMO-1"]
+    async with database.transaction() as connection:
+        await connection.execute(text("DELETE FROM product_grams"))
+        await connection.execute(text("DELETE FROM product_index"))
+    assert succeeded("init-db", ready) == "the schema is there already; nothing to do\n"
+    assert [product.sku for product in (await search.find("lantern"))[0]] == ["DEMO-1"]
+
+
 def test_create_user_without_a_terminal_needs_the_password_on_standard_input() -> None:
     assert "--password-stdin" in failed("create-user --email ann@example.com --role host", {})
 
@@ -144,7 +163,7 @@ async def test_seed_demo_may_be_repeated(ready: dict[str, str], database: Databa
     assert succeeded("seed-demo", ready) == "8 demo products are in the catalogue\n"
     for _ in range(2):
         assert await commands.seed_demo(read(ready)) == 0
-        found, after = await Catalog(database).find([], after=None, limit=100)
+        found, after = await Catalog(database).page(after=None, limit=100)
         assert after is None
         seen.append(found)
     assert seen[0] == seen[1]

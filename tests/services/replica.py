@@ -96,7 +96,7 @@ def run_command(
 def command_environment(settings: Mapping[str, str]) -> dict[str, str]:
     """This process's environment with exactly these `DROPCAST_…` settings, and the repository on the path."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("DROPCAST_")}
-    return {**inherited, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **settings}
+    return {**inherited, "PYTHONPATH": f"{ROOT}:{ROOT / 'client' / 'python'}", "PYTHONUNBUFFERED": "1", **settings}
 
 
 def shared_settings(database_url: str, bus_url: str, origins: Sequence[str] = ()) -> dict[str, str]:

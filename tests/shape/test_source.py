@@ -12,7 +12,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted(
-    path for folder in ("server", "admin_ui", "loadtest", "nginx") for path in (ROOT / folder).rglob("*.py")
+    path
+    for folder in ("server", "admin_ui", "loadtest", "nginx", "client/python")
+    for path in (ROOT / folder).rglob("*.py")
 )
 LINES_MAX = 350
 

@@ -356,7 +356,15 @@ def test_counts_fail_timings_warn_and_strict_timings_fail() -> None:
 
 
 def test_the_thresholds_we_ship_say_something_about_every_scenario() -> None:
-    assert read().keys() == {"fan_out", "flash_sale", "mixed", "reconnect_storm", "rolling_drain", "signing_in"}
+    assert read().keys() == {
+        "fan_out",
+        "flash_sale",
+        "mixed",
+        "reconnect_storm",
+        "rolling_drain",
+        "search",
+        "signing_in",
+    }
     for scenario in read().values():
         for threshold in scenario.values():
             assert threshold.kind in ("count", "timing")

@@ -8,11 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dropcast import Drop, DropStatus, DropVariant, Product, State, Stream, StreamStatus, Variant
 from loadtest import sale
-from server.domain.drop import Drop, DropStatus, DropVariant
-from server.domain.product import Product, Variant
-from server.domain.stream import StreamState
-from server.domain.views import Stream, StreamStatus
 
 seeds = st.integers(0, 2**32).map(random.Random)
 
@@ -27,9 +24,9 @@ def drop(id_: str, status: DropStatus = DropStatus.OPEN, *, left: int = 5, opens
     return Drop(id_, "A thing", None, 1, "USD", 2, opens_at, None, variants, status, "p")
 
 
-def state(*drops: Drop) -> StreamState:
+def state(*drops: Drop) -> State:
     stream = Stream("demo", "T", "H", StreamStatus.LIVE, None, None)
-    return StreamState(stream, MappingProxyType({each.id: each for each in drops}), 1)
+    return State(stream, MappingProxyType({each.id: each for each in drops}), 1)
 
 
 @given(st.integers(5, 1_000_000), seeds)
