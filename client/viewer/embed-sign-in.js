@@ -6,6 +6,7 @@
 import { ApiError, get, post } from "../shared/api.js";
 import { byId, say } from "../shared/dom.js";
 import { loginFor } from "../shared/login.js";
+import { t } from "../shared/texts.js";
 
 /**
  * A tap counts only when the question has been in sight for so long: a page can open this window under a finger that
@@ -50,8 +51,7 @@ async function question() {
   if (!opener()) return show("alone");
   try {
     const { user } = await get("/api/me");
-    say(byId("site"), new URL(origin).host);
-    say(byId("name"), user.name);
+    say(byId("question"), t("embed.ask", { site: new URL(origin).host, name: user.name }));
   } catch (error) {
     if (error instanceof ApiError && error.status === 401) return location.replace(loginFor(here));
     say(note, /** @type {Error} */ (error).message);
@@ -74,7 +74,7 @@ ask.addEventListener("submit", async (/** @type {Event} */ event) => {
     if (!page) return show("alone");
     // to this very origin and no other: whatever the window that opened us shows by now
     page.postMessage({ type: "dropcast-pass", pass, stream }, origin);
-    leave("Your purchase goes on in the window you came from.");
+    leave(t("embed.goes_on"));
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     if (error.status === 401) return location.replace(loginFor(here));
@@ -82,6 +82,6 @@ ask.addEventListener("submit", async (/** @type {Event} */ event) => {
     arm();
   }
 });
-byId("not-now").addEventListener("click", () => leave("Nothing was allowed."));
+byId("not-now").addEventListener("click", () => leave(t("embed.nothing")));
 
 question();
