@@ -7,7 +7,7 @@ from pathlib import Path
 from playwright.async_api import Browser, Page, expect
 
 from tests.browser.test_buying import DESKTOP, PHONE, fill_in, listen
-from tests.browser.test_embedding import Partner, partner
+from tests.browser.test_embedding import Partner, answer_and_close, partner
 from tests.journeys.conftest import Shop, opened, premises, shop
 
 __all__ = ["opened", "partner", "premises", "shop"]
@@ -55,8 +55,7 @@ async def test_people_watch_and_buy_on_a_partners_page(
         await buy.click()
     popup = await opening.value
     await fill_in(popup, "viewer@example.com")
-    async with popup.expect_event("close"):
-        await popup.get_by_test_id("allow").click()
+    await answer_and_close(popup, "allow")
     await bought(page, 4)
     await page.screenshot(path=artifacts / "elsewhere-2-bought.png")
     assert await page.evaluate("heard") == [["drop", "opened"], ["order", "accepted"]]
