@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * The stream's video: MP4, HLS where the browser plays it by itself, and hls.js, loaded only then, where it does not.
+ * The stream's video: MP4, HLS where the browser plays it well by itself, and hls.js, loaded only then, where it does not.
  * It starts without sound, as browsers demand; one that fails is tried again for as long as it is wanted.
  *
  * @typedef {InstanceType<typeof import("../vendor/hls.js").default>} Hls
@@ -8,8 +8,6 @@
 
 const HLS = "application/vnd.apple.mpegurl";
 const AGAIN_MS = [2_000, 5_000, 15_000, 30_000];
-/** A browser that says it plays HLS and fails so often in a row leaves it to hls.js. */
-const BELIEVED_TRIES = 2;
 /** A picture that does not move so long after hls.js was told to recover is given up. */
 const RECOVER_WITHIN_MS = 5_000;
 /** Little is kept on either side, for it is watched as it happens; who fell behind by ten segments is brought to now. */
@@ -26,6 +24,16 @@ const HLS_CONFIG = {
 /** @param {string} address */
 export function isHls(address) {
   return /\.m3u8$/i.test(new URL(address, "https://any.example").pathname);
+}
+
+/**
+ * Whether HLS is better left to the browser: to Safari. Chrome says "maybe" as well, and with some streams stops after a
+ * few pictures without an error (hls.js, issue 7827); Safari is told by the media source that it alone has, or, before
+ * that, by an iPhone that has none.
+ * @param {HTMLVideoElement} video
+ */
+export function playsHls(video) {
+  return Boolean(video.canPlayType(HLS)) && ("ManagedMediaSource" in globalThis || !("MediaSource" in globalThis));
 }
 
 /**
@@ -83,22 +91,20 @@ export class Player {
 
   /** @param {string} address */
   async #load(address) {
-    const believed = this.video.canPlayType(HLS) && this.#tries < BELIEVED_TRIES;
-    if (!isHls(address) || believed) this.video.src = address;
+    if (!isHls(address) || playsHls(this.video)) this.video.src = address;
     else await this.#loadWithHls(address, ++this.#begun);
     this.#play();
   }
 
   /** @param {string} address @param {number} begun */
   async #loadWithHls(address, begun) {
-    let Hls;
-    try {
-      ({ default: Hls } = await import("../vendor/hls.js"));
-    } catch {
-      return this.#begun === begun && this.#fail();
-    }
+    const found = await import("../vendor/hls.js").catch(() => null);
     if (this.#begun !== begun) return;
-    if (!Hls.isSupported()) return this.told(false, true);
+    const Hls = found?.default;
+    if (!Hls?.isSupported()) {
+      this.video.src = address; // it may know HLS after all, or says that it does not
+      return;
+    }
     const hls = (this.#hls = new Hls(HLS_CONFIG));
     hls.on(Hls.Events.ERROR, (_, { fatal, type }) => {
       if (!fatal || this.#hls !== hls) return;
