@@ -16,15 +16,23 @@ import { Pass } from "./pass.js";
 /** @type {Record<string, string>} */
 const LANGUAGES = { en: "en", es: "es", zh: "zh-Hans" };
 
+/** The close code of a socket whose viewer, or page, may not be there (docs/protocol.md). */
+const NOT_ALLOWED = 4501;
+
 /** The overlay with a viewer who has no cookie here. */
 class EmbeddedOverlay extends DropcastOverlay {
   /** @type {Pass | null} */ #pass = null;
-  #asked = false;
+  /** Whether the shop is being asked, or has said no. */ #asked = false;
+  /** Whether a socket was closed as not allowed, since the last pass. */ #turnedAway = false;
 
-  /** @param {string} stream */
+  /** @override @param {string} stream */
   begin(stream) {
     if (this.server !== location.origin && !this.ticket) {
-      const pass = (this.#pass = new Pass(this.server, stream, tabStorage(), () => this.show?.link.reconnect()));
+      const arrived = () => {
+        this.#turnedAway = false;
+        this.show.link.reconnect();
+      };
+      const pass = (this.#pass = new Pass(this.server, stream, tabStorage(), arrived));
       this.ticket = () => pass.ticket();
       this.signIn = () => void pass.ask();
     }
@@ -33,24 +41,40 @@ class EmbeddedOverlay extends DropcastOverlay {
   }
 
   /**
-   * A browser does not say why a socket was refused. One that never opened, at a shop that answers, on a page that may
-   * not read the stream: that page is not on the stream's list.
+   * A browser does not say why a socket was refused. One that did not open, at a shop that answers, on a page that may not
+   * read the stream: that page is not on the stream's list. One that was closed as not allowed: the page was taken off the
+   * list, or the session ended behind the viewer's pass, who is a guest then.
    * @param {string} stream
    */
   async #doubt(stream) {
-    if (this.#asked || this.show.state || this.show.link.state !== "waiting") return;
+    const { show } = this;
+    const closed = show.closeCode === NOT_ALLOWED;
+    const refused = show.link.state === "waiting" && (!show.state || this.#turnedAway);
+    if (this.#asked || !(closed || refused)) return;
     this.#asked = true;
     const readable = (/** @type {string | URL} */ at) => fetch(at, { cache: "no-store" }).then(() => true, () => false);
     const there = await readable(new URL("../texts/en.json", import.meta.url));
     const allowed = await readable(`${this.server}/api/streams/${encodeURIComponent(stream)}`);
     this.#asked = false;
-    if (!there || allowed || this.show.state) return;
-    const note = t("embed.refused_note", { origin: location.origin });
-    this.excuse = /** @type {[string, string]} */ ([t("embed.refused"), note]);
+    if (there && !allowed && show.link.state !== "live") return this.#giveUp(stream);
+    if (!closed || this.#turnedAway) return;
+    this.#turnedAway = true;
+    show.closeCode = null;
+    show.start();
+  }
+
+  /** @param {string} stream */
+  #giveUp(stream) {
+    /** @type {[string, string]} */
+    const words = [t("embed.refused"), t("embed.refused_note", { origin: location.origin })];
+    this.excuse = words;
     console.error(`Dropcast: ${location.origin} may not embed "${stream}". Its host adds this origin to the stream's list.`);
+    this.#asked = true; // for good
+    this.show.state = null; // nothing of the stream is shown any more
     this.show.stop();
   }
 
+  /** @override */
   disconnectedCallback() {
     super.disconnectedCallback();
     this.#pass?.close();
@@ -63,5 +87,5 @@ const texts = await fetch(new URL(`../texts/${language}.json`, import.meta.url))
 useTexts(await texts.json(), LANGUAGES[language] ?? "en");
 customElements.define("dropcast-overlay", EmbeddedOverlay);
 
-export { DropcastOverlay };
+export { DropcastOverlay, Pass };
 export { Show } from "../shared/show.js";

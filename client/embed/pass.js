@@ -24,10 +24,9 @@ export class Pass {
     this.storage = storage;
     this.key = `dropcast.pass.${server}.${stream}`;
     this.arrived = arrived;
-    window.addEventListener("message", this.#hear);
   }
 
-  /** Listens no more. */
+  /** Hears no answer any more, until it asks again. */
   close() {
     window.removeEventListener("message", this.#hear);
   }
@@ -54,6 +53,7 @@ export class Pass {
 
   /** Asks the viewer for a pass; must be called by a tap, or the browser opens no window. Says whether one opened. */
   ask() {
+    window.addEventListener("message", this.#hear);
     const at = new URL("/embed/sign-in", this.server);
     at.search = String(new URLSearchParams({ stream: this.stream, origin: location.origin }));
     this.#popup = window.open(at, "dropcast-sign-in", POPUP);

@@ -8,9 +8,13 @@ import { loginFor } from "../shared/login.js";
 import { applyEvent, applyStock, fromWelcome, withViewers } from "../shared/reduce.js";
 import { clearAdding, wireAdding } from "./add.js";
 import { run } from "./commands.js";
+import { paintEmbedding, wireEmbedding } from "./embed.js";
 import { paintRows } from "./rows.js";
 
-/** @typedef {import("../shared/reduce.js").Stream} Stream */
+/**
+ * @typedef {import("../shared/reduce.js").Stream} Stream
+ * @typedef {Stream & {embed_origins?: string[]}} Listed as the host's own list has it; a new one has no list
+ */
 
 const SURE_MS = 4_000;
 /** @type {Record<import("../shared/link.js").LinkState, string>} */
@@ -18,7 +22,7 @@ const LINK_WORDS = { connecting: "Connecting…", waiting: "Reconnecting…", li
 /** @type {Record<Stream["status"], string>} */
 const STREAM_WORDS = { scheduled: "Not started", live: "LIVE", ended: "Ended" };
 
-/** @type {Stream[]} */
+/** @type {Listed[]} */
 let streams = [];
 let slug = "";
 /** @type {Link | null} */
@@ -79,7 +83,7 @@ function onFrame(frame) {
   const now = state?.stream;
   const listed = streams.find((one) => one.slug === now?.slug);
   if (now && listed && listed.status !== now.status) {
-    streams = streams.map((one) => (one === listed ? now : one));
+    streams = streams.map((one) => (one === listed ? { ...listed, ...now } : one));
     paintStreams();
   }
   paintSoon();
@@ -115,6 +119,7 @@ function paint() {
   const left = open.reduce((sum, drop) => sum + drop.variants.reduce((some, variant) => some + variant.left, 0), 0);
   say(byId("left"), open.length ? count(left) : "–");
   paintRows(state?.drops ?? []);
+  paintEmbedding(slug, streams.find((one) => one.slug === slug)?.embed_origins ?? []);
   // Until the welcome nobody knows whether there are drops.
   if (!state) byId("no-drops").hidden = true;
 }
@@ -131,7 +136,8 @@ function paintStreams() {
 byId("create-form").addEventListener("submit", async (/** @type {Event} */ event) => {
   event.preventDefault();
   const problem = byId("create-error");
-  const wish = { slug: byId("stream-slug").value.trim(), title: byId("stream-title").value.trim() };
+  const video = byId("stream-video").value.trim() || null;
+  const wish = { slug: byId("stream-slug").value.trim(), title: byId("stream-title").value.trim(), video };
   if (!wish.title) return say(problem, "Give the stream a title.");
   if (!wish.slug) return say(problem, "Give the stream an address, like evening-show.");
   const answer = await run(byId("create-stream"), problem, "Creating…", () => post("/api/host/streams", wish));
@@ -173,4 +179,7 @@ byId("end-stream").addEventListener("click", () => {
 });
 
 wireAdding(() => slug);
+wireEmbedding(() => slug, (saved, origins) => {
+  streams = streams.map((one) => (one.slug === saved ? { ...one, embed_origins: origins } : one));
+});
 begin();

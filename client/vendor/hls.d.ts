@@ -1,2 +1,2 @@
-/** The types of `/static/vendor/hls.js`, which `server/web/vendor.py` serves from the installed package. */
-export { default } from "hls.js/light";
+/** The types of `/static/vendor/hls.js`, which `server/web/vendor.py` serves from the installed package: its light build has none of its own. */
+export { default } from "hls.js";

@@ -11,11 +11,11 @@ from server.domain.errors import Reason, Refused
 from server.domain.ids import is_id
 from server.domain.news import News
 from server.domain.user import User
+from server.domain.video import check as check_video
 from server.domain.views import Stream, StreamStatus, is_slug
 from server.sale.ports import DropBook, EmbedBook, StreamBook
 
 TITLE_MAX = 200
-ADDRESS_MAX = 500
 _REF = re.compile(r"[\x21-\x7e]{1,64}")
 
 
@@ -48,8 +48,8 @@ class Desk:
             raise _bad(f"title must be 1..{TITLE_MAX} characters")
         if starts_at is not None and not 0 <= starts_at <= TIME_MAX_MS:
             raise _bad("starts_at must be ms since the epoch, before the year 2100")
-        if video is not None and not (len(video) <= ADDRESS_MAX and video.startswith(("https://", "/"))):
-            raise _bad(f"video must be an https:// address or a path of this site, at most {ADDRESS_MAX} characters")
+        if video is not None:
+            check_video(video)
         origins = embed.checked(embed_origins, field="embed_origins")
         return await self._streams.create(
             host, slug=slug, title=title, starts_at=starts_at, video=video, embed_origins=origins

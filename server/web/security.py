@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.domain.errors import Reason, Refused, Unavailable
 from server.domain.session import SESSION_MAX_S
+from server.domain.video import THIS_MACHINE
 from server.live.embeds import Embeds
 from server.web import embedding
 from server.web.answers import refusal
@@ -29,6 +30,11 @@ _CSP = (
     "default-src 'self'; img-src 'self' https: data:; media-src 'self' https: blob:; object-src 'none';"
     " base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
 )
+# hls.js fetches what it plays, from wherever the host's video is (docs/security.md)
+_STREAM_CSP = f"{_CSP}; connect-src 'self' https:"
+# on a page without TLS the video may be without, too, on this very machine (server/domain/video.py)
+_NEAR = " ".join(f"http://{host}:*" for host in THIS_MACHINE)
+_STREAM_CSP_WITHOUT_TLS = _STREAM_CSP.replace("https: blob:", f"https: blob: {_NEAR}") + f" {_NEAR}"
 # the admin's library writes scripts and styles into its pages
 _ADMIN_CSP = (
     "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:;"
@@ -207,15 +213,24 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, refused: Refused) 
     await answer({**scope, "type": "http"}, receive, deny)
 
 
+def _content_policy(scope: Scope) -> str:
+    path = scope["path"]
+    if path.startswith("/admin"):
+        return _ADMIN_CSP
+    if path.startswith("/s/"):
+        return _STREAM_CSP if scope["scheme"] == "https" else _STREAM_CSP_WITHOUT_TLS
+    return _CSP
+
+
 def _with_headers(scope: Scope, send: Send) -> Send:
     if scope["type"] != "http":
         return send
-    admin = scope["path"].startswith("/admin")
+    policy = _content_policy(scope)
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            headers["Content-Security-Policy"] = _ADMIN_CSP if admin else _CSP
+            headers["Content-Security-Policy"] = policy
             headers["X-Content-Type-Options"] = "nosniff"
             headers["Referrer-Policy"] = "same-origin"
             embedding.set_headers(scope, headers)

@@ -49,3 +49,13 @@ async def _(page: Page, stage: Stage) -> None:
     await page.get_by_test_id("drop-limit").fill("none")
     await page.get_by_test_id("add-drop").click()
     await expect(page.locator("#add-error")).not_to_be_empty()
+
+
+@state("host-embedding", person="host")
+async def _(page: Page, stage: Stage) -> None:
+    stream = await stage.stream()
+    await page.goto(f"/host#{stream}")
+    await page.get_by_test_id("embed-origins").fill("https://partner.example\npartner.example")
+    await page.get_by_test_id("save-embed").click()
+    await expect(page.locator("#embed-error")).not_to_be_empty()
+    await page.get_by_test_id("save-embed").scroll_into_view_if_needed()

@@ -93,6 +93,44 @@ async def test_a_page_that_is_not_allowed_says_so_and_tries_no_more(
     assert any("adds this origin" in words for words in complaints)
 
 
+async def test_a_page_that_is_taken_off_the_list_shows_nothing_any_more_and_says_why(
+    shop: Shop, partner: Partner, browser: Browser, artifacts: Path
+) -> None:
+    stream = await embedding_page(shop, partner, partner.url)
+    page = await (await browser.new_context(viewport=DESKTOP)).new_page()
+    await page.goto(partner.url)
+    await shop.host.open(await shop.drop(stream, 5))
+    await expect(page.get_by_test_id("drop-card")).to_be_visible()
+    await shop.host.post(f"/api/host/streams/{stream}/embed", {"origins": []})
+    await expect(page.get_by_text("This page may not show the stream")).to_be_visible(timeout=10_000)
+    await expect(page.get_by_test_id("drop-card")).to_be_hidden()
+    await expect(page.get_by_test_id("link-state")).to_have_text("Disconnected")
+    await page.screenshot(path=artifacts / "elsewhere-4-taken-off.png")
+
+
+async def test_who_signs_out_of_the_shop_is_a_guest_on_the_partners_page_and_may_come_again(
+    shop: Shop, partner: Partner, browser: Browser
+) -> None:
+    stream = await embedding_page(shop, partner, partner.url)
+    await shop.host.open(await shop.drop(stream, 5))
+    context = await browser.new_context(viewport=DESKTOP)
+    page = await context.new_page()
+    await page.goto(partner.url)
+    for signed_out in (True, False):
+        async with page.expect_popup() as opening:
+            await page.get_by_text("Sign in", exact=True).click()
+        popup = await opening.value
+        await fill_in(popup, "viewer@example.com")
+        async with popup.expect_event("close"):
+            await popup.get_by_test_id("allow").click()
+        await expect(page.get_by_text("My orders")).to_be_visible()
+        if signed_out:
+            answer = await context.request.post(f"{shop.nginx.url}/api/logout", headers={"Origin": shop.nginx.url})
+            assert answer.ok
+            await expect(page.get_by_text("Sign in", exact=True)).to_be_visible(timeout=10_000)
+            await expect(page.get_by_test_id("link-state")).to_have_text("Connected")
+
+
 async def test_the_partners_styles_and_the_overlays_do_not_meet(shop: Shop, partner: Partner, browser: Browser) -> None:
     await embedding_page(shop, partner, partner.url)
     page = await (await browser.new_context(viewport=DESKTOP)).new_page()

@@ -151,7 +151,7 @@ async def test_a_title_is_trimmed() -> None:
         ({"starts_at": TIME_MAX_MS + 1}, "starts_at"),
         ({"video": "http://example.com/v"}, "video"),
         ({"video": "javascript:alert(1)"}, "video"),
-        ({"video": "/" + "v" * 500}, "video"),
+        ({"video": "//example.com/v"}, "video"),
     ],
 )
 async def test_a_stream_that_cannot_be_is_refused_by_the_field_that_is_wrong(more: dict[str, Any], said: str) -> None:
