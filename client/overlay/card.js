@@ -150,6 +150,11 @@ function buttonOf({ drop, quantity, link, signedIn, ended, entry, outcome, bough
  * @returns {{message: string, tone: Card["tone"]}}
  */
 function messageOf({ drop, variant, quantity, link, signedIn, entry, outcome, bought, step }, phase, left, button) {
+  // Before the link: whoever has just bought asks first what became of it.
+  if (step === "late") {
+    return { message: left > 0 && phase === "open" ? t("card.too_few") : t("card.too_late"), tone: "plain" };
+  }
+  if (step === "undone") return { message: t("card.undone"), tone: "plain" };
   if (link === "over" && phase !== "closed") return { message: t("card.disconnected"), tone: "bad" };
   if (link !== "live" && link !== "over" && signedIn !== null) {
     return { message: entry?.state === "sending" ? t("card.lost_sending") : t("card.lost"), tone: "bad" };
@@ -166,8 +171,6 @@ function messageOf({ drop, variant, quantity, link, signedIn, entry, outcome, bo
       tone: "plain",
     };
   }
-  if (step === "late") return { message: t("card.too_late"), tone: "plain" };
-  if (step === "undone") return { message: t("card.undone"), tone: "plain" };
   const receipt = outcome?.receipt;
   if (outcome && receipt?.status === "accepted") {
     const n = receipt.quantity ?? outcome.quantity;
