@@ -55,7 +55,7 @@ export class Wish {
     return true;
   }
 
-  /** Back or Undo, or the link is lost before it was sent. */
+  /** Back or Undo; or the link is lost while the question stands. */
   takeBack() {
     if (this.waits) this.#say(this.step === "undo" ? "undone" : null);
   }

@@ -124,13 +124,13 @@ class Wire:
         self._now.send(json.dumps(frame))
 
     async def hears(self, kind: str) -> None:
-        """Until the page was told of such an event, or of stock, and has had a turn to take it in. Taken once each."""
-        async with asyncio.timeout(5):
+        """Until the shop said that to the page: an event's kind, or another frame's type. Taken once each."""
+        async with asyncio.timeout(10):
             while kind not in self._news:
                 self._told.clear()
                 await self._told.wait()
         self._news.remove(kind)
-        await self.page.evaluate("0")
+        await self.page.evaluate("0")  # the page has had a turn to take it in
 
     def orders(self) -> list[dict[str, Any]]:
         """The orders the page sent."""
@@ -154,8 +154,8 @@ class Wire:
                 frame["tick_ms"] = self.tick_ms
             if frame["type"] not in self.withheld:
                 route.send(json.dumps(frame))
-                self._news.append(frame["event"]["kind"] if frame["type"] == "event" else frame["type"])
-                self._told.set()
+            self._news.append(frame["event"]["kind"] if frame["type"] == "event" else frame["type"])
+            self._told.set()
 
         route.on_message(from_page)
         server.on_message(from_shop)
