@@ -132,13 +132,14 @@ function buttonOf({ drop, quantity, link, signedIn, ended, entry, outcome, bough
   if (phase === "sold_out" || (phase === "open" && left === 0)) return off(t("card.sold_out"));
   if (phase === "coming") return off(t("card.not_open_yet"));
   if (link === "over") return off(t("card.reload"));
+  // Also while the link is lost: what was wished then waits in `Orders`, and can be taken back until it does.
+  if (step === "undo") return { label: t("card.send_now"), action: "send", tone: "buy" };
   if (link !== "live") return off(signedIn === null ? t("link.connecting") : t("card.waiting"));
   if (entry?.state === "retry") return { label: t("card.try_again"), action: "retry", tone: "buy" };
   // Bought in another tab, or another day.
   if (outcome?.receipt.reason === "limit_reached" && outcome.quantity === 1) return off(t("card.limit_reached"));
   const total = money(drop.price * quantity, drop.currency);
   if (step === "confirm") return { label: t("card.confirm", { total }), action: "confirm", tone: "buy" };
-  if (step === "undo") return { label: t("card.send_now"), action: "send", tone: "buy" };
   const label = quantity > 1 ? t("card.buy_several", { quantity, total }) : t("card.buy", { total });
   // A session may have run out since the welcome.
   const known = signedIn && outcome?.receipt.reason !== "login_required";
@@ -150,12 +151,7 @@ function buttonOf({ drop, quantity, link, signedIn, ended, entry, outcome, bough
  * @returns {{message: string, tone: Card["tone"]}}
  */
 function messageOf({ drop, variant, quantity, link, signedIn, entry, outcome, bought, step }, phase, left, button) {
-  if (link === "over" && phase !== "closed") return { message: t("card.disconnected"), tone: "bad" };
-  if (link !== "live" && link !== "over" && signedIn !== null) {
-    return { message: entry?.state === "sending" ? t("card.lost_sending") : t("card.lost"), tone: "bad" };
-  }
-  if (entry?.state === "unknown" && !entry.reason) return { message: t("card.no_answer"), tone: "bad" };
-  if (entry?.state === "sending") return { message: "", tone: "plain" };
+  // Before the link: whoever has just bought asks first what becomes of it.
   if (button.action === "confirm" || button.action === "send") {
     const several = drop.variants.length > 1;
     const label = several ? ` · ${drop.variants.find(({ id }) => id === variant)?.label ?? ""}` : "";
@@ -166,8 +162,16 @@ function messageOf({ drop, variant, quantity, link, signedIn, entry, outcome, bo
       tone: "plain",
     };
   }
-  if (step === "late") return { message: t("card.too_late"), tone: "plain" };
+  if (step === "late") {
+    return { message: left > 0 && phase === "open" ? t("card.too_few") : t("card.too_late"), tone: "plain" };
+  }
   if (step === "undone") return { message: t("card.undone"), tone: "plain" };
+  if (link === "over" && phase !== "closed") return { message: t("card.disconnected"), tone: "bad" };
+  if (link !== "live" && link !== "over" && signedIn !== null) {
+    return { message: entry?.state === "sending" ? t("card.lost_sending") : t("card.lost"), tone: "bad" };
+  }
+  if (entry?.state === "unknown" && !entry.reason) return { message: t("card.no_answer"), tone: "bad" };
+  if (entry?.state === "sending") return { message: "", tone: "plain" };
   const receipt = outcome?.receipt;
   if (outcome && receipt?.status === "accepted") {
     const n = receipt.quantity ?? outcome.quantity;

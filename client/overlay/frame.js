@@ -32,7 +32,7 @@ export function frame() {
 
 function bar() {
   const hidden = { hidden: true };
-  return make("header", { className: "bar" },
+  return make("header", { id: "bar", className: "bar" },
     make("slot", { name: "start" }),
     make("span", { id: "live", className: "pill live", ...hidden }, icon(WAVES), empty("live-word", "", "span")),
     make("span", { id: "viewers-pill", className: "pill", ...hidden }, icon(EYE),
@@ -72,7 +72,7 @@ function card() {
     make("legend", { className: "sr-only" }, t("card.choose_variant")));
   const quantity = make("div", { id: "quantity", className: "quantity", role: "group", "aria-label": t("card.quantity") },
     make("button", { id: "less", type: "button", "aria-label": t("card.one_less") }, "−"),
-    make("output", { id: "amount" }, "1"),
+    make("span", { id: "amount", className: "amount" }, "1"),
     make("button", { id: "more", type: "button", "aria-label": t("card.one_more") }, "+"));
   const buy = make("button", { id: "buy", className: "buy", type: "button", "data-testid": "buy" });
   const back = make("button", { id: "back", className: "back", type: "button", "data-testid": "back", hidden: true });

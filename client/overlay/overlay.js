@@ -15,7 +15,7 @@ import { Announcer, dropNews } from "./announce.js";
 import { cardOf, mostOf, phaseOf, pinned, refusal, YOURS_MS } from "./card.js";
 import { frame } from "./frame.js";
 import { paintBar, paintCard, paintQuiet, quietWords } from "./paint.js";
-import { paintDrops, paintOrders } from "./sheet.js";
+import { Sheet } from "./sheet.js";
 import { Wish } from "./wish.js";
 
 /** After the card turned to another drop, Buy waits this long: a tap meant for the old one must not buy the new. */
@@ -46,14 +46,14 @@ export class DropcastOverlay extends HTMLElement {
   /** @type {string | null} the drop the viewer picked in the sheet */ #picked = null;
   /** @type {string | null} the drop that opened last */ #opened = null;
   /** @type {string | null} a drop that opened and waits until the viewer's hand is off the card */ #comingUp = null;
+  /** @type {import("./card.js").Step | null} where the wish stood when it was last told */ #told = null;
   #turnedAt = -Infinity;
   #touchedAt = -Infinity;
   #painting = false;
   /** @type {import("./card.js").Action | null} what the button does, as painted */ #action = null;
   /** @type {any} */ #wakeUp;
-  /** @type {"drops" | "orders" | null} */ #sheet = null;
-  /** @type {Map<string, import("./sheet.js").Bought>} */ #bought = new Map();
-  #ordersNote = "";
+  /** @type {any} */ #noticeEnds;
+  /** @type {Sheet} */ #sheet;
 
   /** The shop's origin. */
   get server() {
@@ -76,6 +76,7 @@ export class DropcastOverlay extends HTMLElement {
     Promise.all(ready).then(() => (body.hidden = false));
     this.#announcer = new Announcer(this.#$("status"));
     this.#wish = new Wish({ send: () => this.show.buy(this.#choice), changed: () => this.#soon() });
+    this.#sheet = new Sheet(this.#$, { changed: () => this.#soon(), resolve: this.#resolve, history: () => this.history() });
     this.show = new Show(stream, { server: this.server, ticket: this.ticket });
     this.#listen();
     this.#touchAndTap();
@@ -91,6 +92,7 @@ export class DropcastOverlay extends HTMLElement {
   pick(choice) {
     this.#before = choice;
     this.#picked = choice.drop;
+    this.#touched();
     this.#soon();
   }
 
@@ -125,7 +127,7 @@ export class DropcastOverlay extends HTMLElement {
     if (receipt.status === "accepted" && receipt.order) {
       const { order, quantity = entry.quantity, total = 0, currency = "USD" } = receipt;
       const bought = { id: order, drop: entry.drop, title, quantity, total, currency, at: this.show.now() };
-      this.#bought = new Map([[order, bought], ...this.#bought]);
+      this.#sheet.add(bought);
     }
     const accepted = receipt.status === "accepted";
     const words = accepted ? t("card.is_yours") : refusal(receipt.reason ?? "internal", entry.quantity, left);
@@ -136,6 +138,8 @@ export class DropcastOverlay extends HTMLElement {
 
   /** @param {import("./card.js").Drop} drop */
   #notice(drop) {
+    // One that opened while the viewer was away may have gone again.
+    if (this.show.state?.drops.find(({ id }) => id === drop.id)?.status !== "open") return;
     if (drop.id !== this.#opened) {
       this.#announcer.stock(t("card.is_open", { title: drop.title, price: money(drop.price, drop.currency) }));
     }
@@ -143,11 +147,18 @@ export class DropcastOverlay extends HTMLElement {
     this.#turnWhenFree();
   }
 
+  /** Whether the viewer is busy with the drop that is shown. */
+  get #inHand() {
+    const { orders } = this.show;
+    const sending = orders.of(this.#choice.drop)?.state === "sending";
+    const answered = this.show.now() - (orders.outcome(this.#choice.drop)?.at ?? 0) < YOURS_MS;
+    return sending || answered || this.#wish.step !== null || performance.now() - this.#touchedAt < HANDS_MS;
+  }
+
   /** Turns to the drop that opened, but never under the viewer's hand or an order on its way. */
   #turnWhenFree() {
     if (!this.#comingUp) return;
-    const busy = this.show.orders.of(this.#choice.drop)?.state === "sending" || this.#wish.waits;
-    if (busy || performance.now() - this.#touchedAt < HANDS_MS) {
+    if (this.#inHand) {
       setTimeout(() => this.#turnWhenFree(), 500);
       return;
     }
@@ -171,7 +182,8 @@ export class DropcastOverlay extends HTMLElement {
     say(notice, `${t("away.title")} ${words.join(" · ")}`);
     notice.hidden = false;
     this.#announcer.stock(notice.textContent);
-    setTimeout(() => (notice.hidden = true), AWAY_MS);
+    clearTimeout(this.#noticeEnds);
+    this.#noticeEnds = setTimeout(() => (notice.hidden = true), AWAY_MS);
   }
 
   // Painting
@@ -181,22 +193,30 @@ export class DropcastOverlay extends HTMLElement {
     this.#painting = true;
     requestAnimationFrame(() => {
       this.#painting = false;
+      const had = this.#root.activeElement;
       this.#paint();
+      if (had && (!had.isConnected || had.closest("[hidden]"))) this.#takeFocus();
     });
+  }
+
+  /** What had the focus went away: it goes to what is done next. */
+  #takeFocus() {
+    this.#$(this.#sheet.which ? "sheet-title" : this.#$("card").hidden ? "open-orders" : "buy").focus();
   }
 
   #paint() {
     const { state, link, signedIn, closeCode } = this.show;
     const [$, now] = [this.#$, this.show.now()];
-    const drop = state && pinned(state.drops, this.#picked, this.#opened, now);
+    const drops = state?.drops ?? [];
+    const drop = pinned(drops, this.#picked ?? (this.#inHand ? this.#choice.drop : null), this.#opened, now);
     $("card").hidden = !drop;
     $("quiet").hidden = Boolean(drop);
     paintBar($, state?.stream ?? null, link.state);
     say($("open-orders"), signedIn === false ? t("overlay.sign_in") : t("overlay.my_orders"));
+    $("open-drops").hidden = drops.length < 2;
+    say($("open-drops"), t("overlay.all_drops", { n: drops.length }));
+    this.#sheet.paint(drops, now, link.state === "live");
     if (!state || !drop) return paintQuiet($, this.excuse ?? quietWords(state?.stream ?? null, link.state, closeCode));
-    $("open-drops").hidden = state.drops.length < 2;
-    say($("open-drops"), t("overlay.all_drops", { n: state.drops.length }));
-    this.#paintSheet(state.drops, now);
     this.#turnTo(drop, now);
     const card = this.#decide(drop, now, state.stream.status === "ended" || closeCode === 4503);
     paintCard($, drop, card, this.#choice, {
@@ -204,7 +224,9 @@ export class DropcastOverlay extends HTMLElement {
       resolve: this.#resolve,
     });
     this.#action = card.button.action;
-    this.#paintAgainWhenTimeChanges(state.drops, now, card.clock !== null);
+    if (this.#wish.step && this.#wish.step !== this.#told) this.#announcer.receipt(card.message);
+    this.#told = this.#wish.step;
+    this.#paintAgainWhenTimeChanges(drops, now, card.clock !== null);
   }
 
   /** @param {import("./card.js").Drop} drop @param {number} now @param {boolean} ended */
@@ -215,14 +237,19 @@ export class DropcastOverlay extends HTMLElement {
       this.#choice = { drop: drop.id, variant: entry.variant, quantity: entry.quantity };
     }
     const bought = orders.bought(drop.id);
-    if (!entry) this.#choice.quantity = Math.min(this.#choice.quantity, mostOf(drop, this.#choice.variant, bought));
+    const most = mostOf(drop, this.#choice.variant, bought);
+    if (!entry && this.#choice.quantity > most) {
+      this.#wish.stop(); // it was asked for more than this
+      this.#choice.quantity = most;
+    }
     const sight = () => ({
       ...this.#choice, drop, link: link.state, signedIn, ended, entry, outcome: orders.outcome(drop.id), bought, now,
       step: this.#wish.step,
     });
     const card = cardOf(sight());
     if (!this.#wish.waits || card.back) return card;
-    this.#wish.stop(card.phase !== "open" || card.left === 0);
+    if (card.phase !== "open" || card.left === 0) this.#wish.stop();
+    else this.#wish.takeBack();
     return cardOf(sight());
   }
 
@@ -260,93 +287,46 @@ export class DropcastOverlay extends HTMLElement {
     this.#wakeUp = setTimeout(() => this.#soon(), ticking ? (next % 1000) + 20 : Math.min(next + 20, 60_000));
   }
 
-  // The sheet
-
-  /** @param {import("./card.js").Drop[]} drops @param {number} now */
-  #paintSheet(drops, now) {
-    if (this.#sheet === "drops") paintDrops(this.#$, drops, now, this.show.link.state === "live", this.#resolve);
-    if (this.#sheet === "orders") paintOrders(this.#$, [...this.#bought.values()], drops, this.#ordersNote, this.#resolve);
-  }
-
-  /** @param {"drops" | "orders"} which */
-  #openSheet(which) {
-    if (this.#sheet !== which) this.#$("sheet-list").replaceChildren();
-    this.#sheet = which;
-    this.#paintSheet(this.show.state?.drops ?? [], this.show.now());
-    this.#uncover(true);
-    this.#$("sheet-title").focus();
-    if (which === "orders") this.#readOrders();
-  }
-
-  #closeSheet() {
-    if (!this.#sheet) return;
-    const opener = this.#$(`open-${this.#sheet}`);
-    this.#sheet = null;
-    this.#uncover(false);
-    (opener.hidden ? this.#$("buy") : opener).focus();
-    this.#soon();
-  }
-
-  /** @param {boolean} open */
-  #uncover(open) {
-    this.#$("sheet").hidden = this.#$("behind").hidden = !open;
-    this.#$("dock").inert = open;
-  }
-
-  async #readOrders() {
-    this.#ordersNote = t("overlay.loading");
-    this.#soon();
-    try {
-      const earlier = await this.history();
-      const all = [...this.#bought.values(), ...earlier.filter(({ id }) => !this.#bought.has(id))];
-      this.#bought = new Map(all.map((order) => [order.id, order]));
-      this.#ordersNote = all.length ? "" : t("overlay.no_orders");
-    } catch {
-      this.#ordersNote = t("overlay.orders_failed");
-    }
-    this.#soon();
-  }
-
   // What the viewer does
 
   #touchAndTap() {
     const $ = this.#$;
     for (const kind of ["pointerdown", "keydown"]) $("card").addEventListener(kind, () => this.#touched());
     $("buy").addEventListener("click", () => this.#press());
-    $("back").addEventListener("click", () => {
-      this.#wish.takeBack();
-      $("buy").focus();
-    });
-    $("less").addEventListener("click", () => this.#step(-1));
-    $("more").addEventListener("click", () => this.#step(1));
+    $("back").addEventListener("click", () => this.#wish.ready && this.#wish.takeBack());
+    $("less").addEventListener("click", () => this.#step("less", -1));
+    $("more").addEventListener("click", () => this.#step("more", 1));
     $("variants").addEventListener("change", (/** @type {any} */ event) => {
       this.#choice.variant = event.target.value;
       this.#soon();
     });
-    $("open-drops").addEventListener("click", () => this.#openSheet("drops"));
+    $("open-drops").addEventListener("click", () => this.#sheet.open("drops"));
     $("open-orders").addEventListener("click", () =>
-      this.show.signedIn === false ? this.signIn(this.#choice) : this.#openSheet("orders"));
-    for (const id of ["close-sheet", "behind"]) $(id).addEventListener("click", () => this.#closeSheet());
+      this.show.signedIn === false ? this.signIn(this.#choice) : this.#sheet.open("orders"));
+    for (const id of ["close-sheet", "behind"]) $(id).addEventListener("click", () => this.#sheet.close());
     $("sheet").addEventListener("click", (/** @type {any} */ event) => {
       const row = event.target.closest("[data-drop]");
       if (!row) return;
       this.#picked = row.dataset.drop;
-      this.#closeSheet();
+      this.#sheet.close();
     });
     this.#root.addEventListener("keydown", (/** @type {any} */ event) => {
       if (event.key !== "Escape") return;
-      if (this.#sheet) this.#closeSheet();
+      if (this.#sheet.which) this.#sheet.close();
       else this.#wish.takeBack();
     });
   }
 
   #touched() {
     this.#touchedAt = performance.now();
+    setTimeout(() => this.#soon(), HANDS_MS + 20);
   }
 
-  /** @param {number} by */
-  #step(by) {
-    this.#choice.quantity = Math.max(1, this.#choice.quantity + by);
+  /** @param {string} id @param {number} by */
+  #step(id, by) {
+    if (this.#$(id).getAttribute("aria-disabled")) return;
+    this.#choice.quantity += by;
+    this.#announcer.stock(`${t("card.quantity")}: ${this.#choice.quantity}`);
     this.#soon();
   }
 

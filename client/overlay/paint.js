@@ -86,12 +86,12 @@ export function paintCard($, drop, card, choice, { waiting, resolve }) {
   say(message, card.message);
   $("quantity").hidden = drop.limit < 2 || card.phase !== "open" || card.back !== null;
   say($("amount"), String(choice.quantity));
-  $("less").disabled = card.locked || choice.quantity <= 1;
-  $("more").disabled = card.locked || choice.quantity >= card.most;
+  // aria-disabled instead of disabled: the focus stays where the viewer put it.
+  mark($("less"), "aria-disabled", card.locked || choice.quantity <= 1 ? "true" : null);
+  mark($("more"), "aria-disabled", card.locked || choice.quantity >= card.most ? "true" : null);
   $("back").hidden = card.back === null;
   say($("back"), card.back ?? "");
   const buy = $("buy");
-  // aria-disabled instead of disabled: the focus stays where the viewer put it.
   mark(buy, "aria-disabled", card.button.action && !waiting ? null : "true");
   mark(buy, "data-tone", card.button.tone);
   mark(buy, "data-action", card.button.action);

@@ -8,7 +8,7 @@
 
 /** How long a later order can be taken back before it is sent. */
 export const UNDO_MS = 1_500;
-/** A second tap this soon is the first one's echo. */
+/** A second tap this soon is the first one's echo: under the finger may stand another button by now. */
 export const ECHO_MS = 400;
 /** How long the card says that nothing was sent. */
 const SAID_MS = 5_000;
@@ -55,14 +55,14 @@ export class Wish {
     return true;
   }
 
-  /** A tap on Back or Undo. */
+  /** Back or Undo; or the link is lost while the question stands. */
   takeBack() {
     if (this.waits) this.#say(this.step === "undo" ? "undone" : null);
   }
 
-  /** It cannot be bought any more, or not now: nothing is sent. @param {boolean} gone whether the drop went */
-  stop(gone) {
-    if (this.waits) this.#say(gone ? "late" : null);
+  /** It cannot be bought any more, or not as many: nothing is sent. */
+  stop() {
+    if (this.waits) this.#say("late");
   }
 
   /** Another drop is shown: what was said of the last one is over. */
@@ -83,16 +83,16 @@ export class Wish {
   /** @param {Step | null} step */
   #say(step) {
     this.#become(step);
-    if (step) this.#timer = this.world.after(SAID_MS, () => this.#become(null));
+    if (step) this.#timer = this.world.after(SAID_MS, () => this.#become(null, false));
   }
 
-  /** @param {Step | null} step */
-  #become(step) {
+  /** @param {Step | null} step @param {boolean} [tapped] whether a tap may have led here, which may have an echo */
+  #become(step, tapped = true) {
     this.world.cancel(this.#timer);
     this.world.cancel(this.#echo);
     this.step = step;
-    this.ready = !this.waits;
-    if (this.waits) this.#echo = this.world.after(ECHO_MS, () => this.#listenAgain());
+    this.ready = !tapped;
+    if (tapped) this.#echo = this.world.after(ECHO_MS, () => this.#listenAgain());
     this.changed();
   }
 }

@@ -1,7 +1,6 @@
 // @ts-check
 /** The stream page: the video is the page, the overlay stands on it. */
 import { DropcastOverlay } from "../overlay/overlay.js";
-import { get } from "../shared/api.js";
 import { byId, say } from "../shared/dom.js";
 import { when } from "../shared/format.js";
 import { loginFor } from "../shared/login.js";
@@ -12,14 +11,22 @@ const slug = decodeURIComponent(location.pathname.split("/")[2] ?? "");
 const video = byId("video");
 customElements.define("dropcast-overlay", DropcastOverlay);
 const overlay = /** @type {DropcastOverlay} */ (byId("overlay"));
-let [playing, failed] = [false, false];
+let [playing, failed, painting] = [false, false, false];
 
 const player = new Player(video, (now, gaveUp) => {
   [playing, failed] = [now, gaveUp];
-  paint();
+  soon();
 });
 
+/** At most once a frame, and not at all in a tab that is not shown. */
+function soon() {
+  if (painting) return;
+  painting = true;
+  requestAnimationFrame(paint);
+}
+
 function paint() {
+  painting = false;
   const { state, link, closeCode } = overlay.show;
   byId("slate").hidden = playing;
   byId("sound").hidden = !playing;
@@ -64,10 +71,11 @@ overlay.signIn = ({ drop, variant, quantity }) => {
   location.assign(loginFor(`/s/${encodeURIComponent(slug)}${drop ? `#${choice}` : ""}`));
 };
 overlay.history = async () => {
+  const { get } = await import("../shared/api.js");
   const { orders } = await get(`/api/orders?stream=${encodeURIComponent(slug)}`);
   return orders.map((/** @type {any} */ order) => ({ ...order, at: order.placed_at }));
 };
-overlay.addEventListener("change", () => requestAnimationFrame(paint));
+overlay.addEventListener("change", soon);
 byId("sound").addEventListener("click", () => {
   video.muted = !video.muted;
   say(byId("sound"), video.muted ? t("stream.sound_off") : t("stream.sound_on"));

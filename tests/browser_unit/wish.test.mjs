@@ -73,13 +73,23 @@ test("what was taken back is never sent, and the card says so for a while", () =
   assert.deepEqual([wish.step, scene.sent], [null, 0]);
 });
 
-test("what cannot be bought any more is not sent, and what went is said to have gone", () => {
-  for (const [gone, step] of /** @type {const} */ ([[true, "late"], [false, null]])) {
-    const { wish, scene, pass } = make();
-    wish.begin(true);
-    wish.stop(gone);
-    assert.equal(wish.step, step);
-    pass(60_000);
-    assert.equal(scene.sent, 0);
-  }
+test("what cannot be bought any more is not sent, and is said to have gone", () => {
+  const { wish, scene, pass } = make();
+  wish.begin(true);
+  wish.stop();
+  assert.equal(wish.step, "late");
+  pass(60_000);
+  assert.deepEqual([wish.step, scene.sent], [null, 0]);
+});
+
+test("the echo of a tap on Undo buys nothing, and the end of what is said keeps no tap waiting", () => {
+  const { wish, pass } = make();
+  wish.begin(true);
+  pass(ECHO_MS);
+  wish.takeBack();
+  assert.equal(wish.ready, false); // Buy stands where Undo was
+  pass(ECHO_MS);
+  assert.equal(wish.ready, true);
+  pass(5_000);
+  assert.deepEqual([wish.step, wish.ready], [null, true]);
 });
