@@ -2,24 +2,10 @@
 /**
  * The stream's video: MP4, HLS where the browser plays it well by itself, and hls.js, loaded only then, where it does not.
  * It starts without sound, as browsers demand; one that fails is tried again for as long as it is wanted.
- *
- * @typedef {InstanceType<typeof import("../vendor/hls.js").default>} Hls
  */
 
 const HLS = "application/vnd.apple.mpegurl";
 const AGAIN_MS = [2_000, 5_000, 15_000, 30_000];
-/** A picture that does not move so long after hls.js was told to recover is given up. */
-const RECOVER_WITHIN_MS = 5_000;
-/** Little is kept on either side, for it is watched as it happens; who fell behind by ten segments is brought to now. */
-const HLS_CONFIG = {
-  lowLatencyMode: true,
-  maxBufferLength: 10,
-  backBufferLength: 10,
-  liveSyncDurationCount: 3,
-  liveMaxLatencyDurationCount: 10,
-  capLevelToPlayerSize: true,
-  workerPath: new URL("../vendor/hls.worker.js", import.meta.url).href,
-};
 
 /** @param {string} address */
 export function isHls(address) {
@@ -28,8 +14,8 @@ export function isHls(address) {
 
 /**
  * Whether HLS is better left to the browser: to Safari. Chrome says "maybe" as well, and with some streams stops after a
- * few pictures without an error (hls.js, issue 7827); Safari is told by the media source that it alone has, or, before
- * that, by an iPhone that has none.
+ * few pictures without an error, as hls.js's own README warns. Safari is told by the media source that it alone has or,
+ * before that, by an iPhone's having none.
  * @param {HTMLVideoElement} video
  */
 export function playsHls(video) {
@@ -50,8 +36,7 @@ export function againMs(tries, random) {
 export class Player {
   #wanted = "";
   #tries = 0;
-  /** @type {Hls | null} */ #hls = null;
-  /** Whether hls.js has put its media source in anew; it helps once or not at all. */ #recovered = false;
+  /** @type {import("./hls.js").HlsVideo | null} */ #hls = null;
   /** Counts what was begun, so that what was left meanwhile ends by itself. */ #begun = 0;
   /** @type {any} */ #timer;
 
@@ -64,14 +49,13 @@ export class Player {
     this.told = told;
     video.addEventListener("playing", () => {
       this.#tries = 0;
-      clearTimeout(this.#timer);
       told(true, false);
     });
     video.addEventListener("loadedmetadata", () => {
       video.dataset.shape = video.videoHeight > video.videoWidth ? "portrait" : "landscape";
     });
     video.addEventListener("error", () => {
-      if (this.#hls) this.#recover();
+      if (this.#hls) this.#hls.mend();
       else if (video.hasAttribute("src")) this.#fail();
     });
     // A phone that was locked comes back with its video paused, and one that saves power asks for a tap first.
@@ -98,21 +82,10 @@ export class Player {
 
   /** @param {string} address @param {number} begun */
   async #loadWithHls(address, begun) {
-    const found = await import("../vendor/hls.js").catch(() => null);
+    const found = await import("./hls.js").catch(() => null);
     if (this.#begun !== begun) return;
-    const Hls = found?.default;
-    if (!Hls?.isSupported()) {
-      this.video.src = address; // it may know HLS after all, or says that it does not
-      return;
-    }
-    const hls = (this.#hls = new Hls(HLS_CONFIG));
-    hls.on(Hls.Events.ERROR, (_, { fatal, type }) => {
-      if (!fatal || this.#hls !== hls) return;
-      if (type === Hls.ErrorTypes.MEDIA_ERROR) this.#recover();
-      else this.#fail();
-    });
-    hls.loadSource(address);
-    hls.attachMedia(this.video);
+    if (found?.isSupported()) this.#hls = new found.HlsVideo(address, this.video, () => this.#fail());
+    else this.video.src = address; // the browser may play it after all, or says that it does not
   }
 
   #play() {
@@ -122,15 +95,6 @@ export class Player {
   #goOn() {
     const { video } = this;
     if (this.#wanted && video.hasAttribute("src") && video.paused && !video.ended) this.#play();
-  }
-
-  /** The browser could not show what hls.js gave it: hls.js begins anew where it was. */
-  #recover() {
-    if (this.#recovered) return this.#fail();
-    this.#recovered = true;
-    this.#timer = setTimeout(() => this.#fail(), RECOVER_WITHIN_MS);
-    this.#hls?.recoverMediaError();
-    this.#play();
   }
 
   #fail() {
@@ -143,9 +107,8 @@ export class Player {
   #leave() {
     this.#begun++;
     clearTimeout(this.#timer);
-    this.#hls?.destroy();
+    this.#hls?.leave();
     this.#hls = null;
-    this.#recovered = false;
     this.video.removeAttribute("src");
     this.video.load();
   }
