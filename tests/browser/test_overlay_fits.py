@@ -1,4 +1,4 @@
-"""The overlay in every shape people have: letters twice as large, right to left, a phone on its side, a small player."""
+"""The overlay in all shapes: letters twice as large, right to left, a phone on its side, a small player."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ _FAULTS = """(overlay) => {
       found.push(`${name(one)} runs out at the side`);
     }
     // A strip of many variants may be longer than the card; the stream's title ends in "…".
-    if (style.overflowX !== "visible" && one.scrollWidth > one.clientWidth + 1 && !one.matches(".bar-title, .variants")) {
+    const mayRunOn = one.matches(".bar-title, .variants");
+    if (style.overflowX !== "visible" && one.scrollWidth > one.clientWidth + 1 && !mayRunOn) {
       found.push(`${name(one)} must be scrolled sideways: ${one.scrollWidth} in ${one.clientWidth}`);
     }
     if (one.matches("button") && one.scrollHeight > one.clientHeight + 1) found.push(`${name(one)} is cut`);
@@ -61,7 +62,7 @@ _FAULTS = """(overlay) => {
   });
   for (const [one, a] of top === root ? boxes : []) {
     for (const [other, b] of boxes) {
-      if (one === other || one.contains(other) || other.contains(one) || one.parentNode === other.parentNode?.parentNode) continue;
+      if (one.contains(other) || other.contains(one)) continue;
       const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
       const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
       if (wide > 2 && high > 4) found.push(`${name(one)} and ${name(other)} overlap`);
@@ -201,7 +202,10 @@ async def _contrast(part: Locator, seat: Seat) -> float:
                   // without the corners, which are round
                   const [x, y] = [image.width * 0.15, image.height * 0.15].map(Math.floor);
                   const { data } = canvas.getImageData(x, y, image.width - 2 * x, image.height - 2 * y);
-                  const part = (value) => ((value /= 255) <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
+                  const part = (byte) => {
+                    const value = byte / 255;
+                    return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+                  };
                   let [dark, light] = [1, 0];
                   for (let at = 0; at < data.length; at += 4) {
                     const [r, g, b] = [...data.slice(at, at + 3)].map(part);
