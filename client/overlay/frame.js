@@ -83,8 +83,9 @@ function card() {
       make("div", { className: "thumb" }, image),
       make("div", { className: "facts" }, empty("drop-title", "drop-title", "h2"), price, stock)),
     variants,
-    make("p", { id: "message", className: "message", "data-testid": "receipt" }),
-    make("div", { className: "actions" }, quantity, back, buy));
+    make("div", { className: "foot" },
+      make("p", { id: "message", className: "message", "data-testid": "receipt" }),
+      make("div", { className: "actions" }, quantity, back, buy)));
 }
 
 function quiet() {

@@ -304,4 +304,3 @@ async def test_a_guest_comes_back_from_signing_in_to_the_very_drop_and_choice(sh
     await seat.confirms()
     bought = await shop.rows("SELECT variant_id, quantity FROM orders WHERE drop_id = :d", d=drop["id"])
     assert [tuple(row) for row in bought] == [(variants[2], 2)]
-

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from playwright.async_api import Browser, Page, expect
 
+from tests.browser.axe import findings
 from tests.browser.test_buying import DESKTOP, PHONE, fill_in, listen
 from tests.browser.test_embedding import Partner, answer_and_close, partner
 from tests.journeys.conftest import Shop, opened, premises, shop
@@ -91,6 +92,9 @@ async def test_a_page_that_is_not_allowed_says_so_and_tries_no_more(
     await expect(page.get_by_test_id("link-state")).to_have_text("Disconnected")
     await page.screenshot(path=artifacts / "elsewhere-3-refused.png")
     assert any("adds this origin" in words for words in complaints)
+    where = "dropcast-overlay"  # the rest of the page, and its landmarks, are the partner's
+    found = [one for one in await findings(page) if one.rule != "region" and any(where in at for at in one.where)]
+    assert not found, found
 
 
 async def test_a_page_that_is_taken_off_the_list_shows_nothing_any_more_and_says_why(
