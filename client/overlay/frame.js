@@ -27,7 +27,7 @@ function icon(path) {
 
 /** Everything over the video, in the order it is read. @returns {HTMLElement[]} */
 export function frame() {
-  return [bar(), make("div", { id: "dock", className: "dock" }, tabs(), notice(), card(), quiet()), behind(), sheet(), status()];
+  return [bar(), make("div", { id: "dock", className: "dock" }, notice(), card(), quiet(), tabs()), behind(), sheet(), status()];
 }
 
 function bar() {

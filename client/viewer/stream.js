@@ -1,6 +1,7 @@
 // @ts-check
 /** The stream page: the video is the page, the overlay stands on it. */
 import { DropcastOverlay } from "../overlay/overlay.js";
+import "../shared/install.js";
 import { byId, say } from "../shared/dom.js";
 import { when } from "../shared/format.js";
 import { loginFor } from "../shared/login.js";
