@@ -51,12 +51,18 @@ def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
 
 def rendered(values: Mapping[str, Any], name: str = "helm4") -> list[Manifest]:
     """The manifests. Fails the test, with what Helm said, when there are none."""
-    done = helm(name, "template", RELEASE, str(CHART), "--namespace", NAMESPACE, values=values)
-    assert done.returncode == 0, done.stderr
+    manifests = yaml.load_all(_text(yaml.safe_dump(dict(values)), name), yaml.CSafeLoader)
     return sorted(
-        (manifest for manifest in yaml.safe_load_all(done.stdout) if manifest is not None),
+        (manifest for manifest in manifests if manifest is not None),
         key=lambda manifest: (manifest["kind"], manifest["metadata"]["name"]),
     )
+
+
+@cache
+def _text(values: str, name: str) -> str:
+    done = helm(name, "template", RELEASE, str(CHART), "--namespace", NAMESPACE, values=yaml.safe_load(values))
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def refusal(values: Mapping[str, Any], name: str = "helm4") -> str:
