@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
@@ -41,6 +42,26 @@ def test_control_a_manifest_with_a_misspelt_field_is_refused() -> None:
     deployment["spec"]["replica"] = 3
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(deployment, KUBERNETES[0], strict=True)
+
+
+@pytest.mark.parametrize("name", HELMS)
+def test_a_package_renders_as_the_folder_does(tmp_path: Path, name: str) -> None:
+    """The edge's template is a link out of the chart; a package must hold what it leads to."""
+    packed = helm(name, "package", str(CHART), "--destination", str(tmp_path))
+    assert packed.returncode == 0, packed.stderr
+    (archive,) = tmp_path.iterdir()
+    values = example("edge")
+    from_folder, from_package = (
+        helm(name, "template", "friday", str(chart), values=values) for chart in (CHART, archive)
+    )
+    assert from_package.returncode == 0, from_package.stderr
+    assert from_package.stdout == from_folder.stdout
+
+
+def test_an_older_kubernetes_is_refused() -> None:
+    old = helm("helm4", "template", "friday", str(CHART), "--kube-version", "1.29.0", values=example("bare"))
+    assert old.returncode != 0
+    assert "kubeVersion" in old.stderr
 
 
 def test_names_are_one_another_s_and_fit() -> None:
