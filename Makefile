@@ -35,6 +35,7 @@ PATIENT := tests/integration
 
 .PHONY: test
 test: check programs
+	@.ci/install-helm
 	@set -- $$(find tests/browser_unit -name '*.test.js' -o -name '*.test.mjs' | sort) && \
 	if [ $$# -eq 0 ]; then echo 'error: no *.test.js in tests/browser_unit' >&2; exit 1; fi; \
 	echo "node --test ($$# files)"; node --test "$$@"

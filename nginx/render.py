@@ -24,6 +24,20 @@ _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _WORKERS = re.compile(r"auto|[1-9][0-9]{0,3}")
 _SIZE = re.compile(r"[1-9][0-9]*[km]?")
 
+_TLS = """
+        ssl_certificate {};
+        ssl_certificate_key {};
+        ssl_protocols TLSv1.2 TLSv1.3;
+        ssl_session_cache shared:tls:10m;  # 40,000 viewers come back without a whole handshake
+        ssl_session_timeout 1h;
+        ssl_session_tickets off;"""
+
+_REDIRECT = """
+    server {{
+        listen {};
+        return 308 https://$host$request_uri;
+    }}"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Proxy:
@@ -32,6 +46,9 @@ class Proxy:
     With a `prefix` (an absolute folder that exists) every path is written out below it; without one, paths are
     relative to the folder nginx is started with (`-p`). `operators` are the networks that may ask /metrics,
     /livez and /readyz through the proxy. `user` is whom root's workers become; leave it out for anybody else.
+    With a `resolver` the upstreams are names that stand for any number of replicas, asked for again every five
+    seconds (nginx 1.27.3 and newer). `certificate` and `key` are files of PEM: TLS; `redirect` is then an address at
+    which plain HTTP is sent there.
     """
 
     listen: str
@@ -48,6 +65,10 @@ class Proxy:
     open_files: int | None = None
     worker_shutdown_s: int = 30
     body_max: str = "8m"
+    resolver: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+    redirect: str | None = None
 
 
 class _Template(string.Template):
@@ -63,13 +84,18 @@ def render(proxy: Proxy) -> str:
     upstreams = [address(upstream) for upstream in proxy.upstreams]
     if len(set(upstreams)) != len(upstreams):
         raise ValueError("the same upstream twice: each replica has one address")
+    if (proxy.certificate is None) != (proxy.key is None) or (proxy.redirect and not proxy.certificate):
+        raise ValueError("TLS needs both a certificate and its key, and a redirect needs TLS")
     files = proxy.open_files or proxy.worker_connections + FILES_BESIDE_CONNECTIONS
     prefix = f"{_path(proxy.prefix).rstrip('/')}/" if proxy.prefix else ""
     return _Template(_text()).substitute(
         listen=address(proxy.listen, wildcard=True),
         server_name=_matched(_SERVER_NAME, proxy.server_name, "server name"),
-        upstreams="\n".join(f"        server {upstream} max_fails=0;" for upstream in upstreams),
-        ports_arithmetic=_ports_arithmetic(upstreams),
+        upstreams=_servers(upstreams, proxy.resolver),
+        ports_arithmetic=_ports_arithmetic(upstreams, proxy.resolver),
+        ssl=" ssl" if proxy.certificate else "",
+        certificate=_certificate(proxy.certificate, proxy.key) if proxy.certificate and proxy.key else "",
+        redirect=_REDIRECT.format(address(proxy.redirect, wildcard=True)) if proxy.redirect else "",
         prefix=prefix,
         pid=_path(proxy.pid) if proxy.pid else f"{prefix}nginx.pid",
         access_log=_path(proxy.access_log) if proxy.access_log else f"{prefix}access.log",
@@ -126,6 +152,10 @@ def _parser() -> argparse.ArgumentParser:
     add: Callable[..., argparse.Action] = command.add_argument
     add("--listen", required=True, metavar="ADDRESS", help="host:port, *:port or unix:/path")
     add("--upstream", dest="upstreams", action="append", default=[], metavar="ADDRESS", help="a replica; repeat it")
+    add("--resolver", metavar="DNS", help="ask it for the upstreams' addresses again and again")
+    add("--certificate", metavar="FILE", help="PEM; with it --listen speaks TLS")
+    add("--key", metavar="FILE")
+    add("--redirect", metavar="ADDRESS", help="plain HTTP that is sent to TLS")
     add("--server-name", default=Proxy.server_name)
     add("--prefix", metavar="FOLDER", help="absolute folder of pid, logs and temporary files (default: nginx -p)")
     add("--pid", metavar="FILE")
@@ -145,7 +175,22 @@ def _text() -> str:
     return resources.files("nginx").joinpath("dropcast.conf.template").read_text(encoding="utf-8")
 
 
-def _ports_arithmetic(upstreams: Sequence[str]) -> str:
+def _servers(upstreams: Sequence[str], resolver: str | None) -> str:
+    if resolver is None:
+        return "\n".join(f"        server {upstream} max_fails=0;" for upstream in upstreams)
+    if not _is_host(resolver, wildcard=False):
+        address(resolver)  # with a port of its own
+    asked = [f"        server {upstream} resolve max_fails=0;" for upstream in upstreams]
+    return "\n".join([f"        resolver {resolver} valid=5s;", *asked])
+
+
+def _certificate(certificate: str, key: str) -> str:
+    return _TLS.format(_path(certificate), _path(key))
+
+
+def _ports_arithmetic(upstreams: Sequence[str], resolver: str | None) -> str:
+    if resolver is not None:
+        return f"{PORTS_PER_UPSTREAM:,} viewers a replica"
     over_tcp = sum(not upstream.startswith("unix:") for upstream in upstreams)
     product = f"{over_tcp} x {PORTS_PER_UPSTREAM:,} = {over_tcp * PORTS_PER_UPSTREAM:,} viewers"
     return product if over_tcp == len(upstreams) else f"{product} over TCP; unix sockets need no ports"

@@ -53,6 +53,7 @@ from server.live.embeds import Embeds
 from server.live.hub import Hub
 from server.live.reception import Reception
 from server.live.relay import Relay
+from server.live.rotation import Rotation
 from server.live.turnstile import Turnstile
 from server.sale.announcer import Announcer
 from server.sale.committer import Committer
@@ -226,6 +227,10 @@ async def opened(settings: Settings) -> AsyncIterator[House]:
         await relay.start()
         stack.push_async_callback(relay.close)
         drain = Drain(hub, within_s=settings.drain_within_s, refuse_orders=intake.drain, flush_orders=committer.flush)
+        if settings.connection_max_age_s:
+            rotation = Rotation(hub, age_s=settings.connection_max_age_s, leaving=lambda: drain.draining)
+            rotation.start()
+            stack.push_async_callback(rotation.close)
 
         async def health() -> dict[str, str]:
             try:

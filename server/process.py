@@ -22,6 +22,9 @@ from server.settings import Settings
 
 log = logging.getLogger(__name__)
 
+SHUTDOWN_WITHIN_S = 20
+"""What uvicorn's own shutdown may take after the drain: whoever supervises the process adds it to the drain's time."""
+
 _BACKLOG = 4096
 _LOOK_EVERY_S = 0.1
 
@@ -74,7 +77,7 @@ async def _serve(settings: Settings, started: Callable[[], None] | None) -> None
             forwarded_allow_ips=list(settings.trusted_proxies),
             backlog=_BACKLOG,
             server_header=False,
-            timeout_graceful_shutdown=20,  # its default waits for ever on a stalled client
+            timeout_graceful_shutdown=SHUTDOWN_WITHIN_S,  # its default waits for ever on a stalled client
         )
         config.load()
         check_uvicorn(config)

@@ -48,6 +48,7 @@ class Settings(BaseSettings):
     sockets_per_network: int = Field(default=40_000, ge=2, le=1_000_000)
     tick_ms: int = Field(default=15_000, ge=100, le=60_000)
     drain_within_s: float = Field(default=10.0, ge=0, le=600)
+    connection_max_age_s: int = Field(default=0, ge=0, le=604_800)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @classmethod

@@ -162,6 +162,13 @@ def test_the_arithmetic_in_the_comments_is_that_of_the_directives() -> None:
         ["--listen", "*:80", "--upstream", "a:1", "--worker-connections", "0"],
         ["--listen", "*:80", "--upstream", "a:1", "--open-files", "-1"],
         ["--listen", "*:80", "--upstream", "a:1", "--body-max", "8m; x"],
+        ["--listen", "*:80", "--upstream", "a:1", "--resolver", "10.0.0.1; x"],
+        ["--listen", "*:80", "--upstream", "a:1", "--resolver", ""],
+        ["--listen", "*:80", "--upstream", "a:1", "--certificate", "/a"],
+        ["--listen", "*:80", "--upstream", "a:1", "--key", "/a"],
+        ["--listen", "*:80", "--upstream", "a:1", "--certificate", "/a b", "--key", "/a"],
+        ["--listen", "*:80", "--upstream", "a:1", "--redirect", "*:81"],
+        ["--listen", "*:80", "--upstream", "a:1", "--certificate", "/a", "--key", "/b", "--redirect", "81"],
     ],
 )
 def test_bad_arguments_are_refused_with_one_clear_error(arguments: list[str]) -> None:

@@ -26,15 +26,16 @@ class Replica(Service):
 
     name = "replica"
 
-    def __init__(self, settings: Mapping[str, str]) -> None:
+    def __init__(self, settings: Mapping[str, str], address: str = "127.0.0.1") -> None:
         super().__init__()
+        self.address = address
         self._settings = dict(settings)
         secrets_of_the_run.remember_settings(settings)
 
     @property
     def host(self) -> str:
         """`host:port`, as an upstream of nginx."""
-        return f"127.0.0.1:{self.port}"
+        return f"{self.address}:{self.port}"
 
     @property
     def url(self) -> str:
@@ -60,7 +61,7 @@ class Replica(Service):
         return status == 200 and json.loads(said)["details"]["bus"] == "up"
 
     def _readiness(self) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
+        connection = http.client.HTTPConnection(self.address, self.port, timeout=2)
         try:
             connection.request("GET", "/readyz")
             answer = connection.getresponse()

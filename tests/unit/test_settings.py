@@ -104,6 +104,7 @@ BAD = {
     "DATABASE_DEADLINE_S": ["0", "61", "nan", "inf", "soon"],
     "TICK_MS": ["99", "60001", "1.5", "x"],
     "DRAIN_WITHIN_S": ["-1", "601", "nan"],
+    "CONNECTION_MAX_AGE_S": ["-1", "604801", "0.5", "an hour"],
     "LOG_LEVEL": ["loud", "INFO"],
 }
 

@@ -88,7 +88,7 @@ class Tick(Struct, frozen=True, tag_field="type", tag="tick"):
 
 
 class Drain(Struct, frozen=True, tag_field="type", tag="drain"):
-    """The replica leaves: come back after that long."""
+    """Come back after that long: the replica leaves, or has had you long enough."""
 
     reconnect_in_ms: int
 
