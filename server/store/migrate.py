@@ -88,14 +88,16 @@ def _plan(connection: Connection, *, folder: Path) -> Plan:
 def _recognised(shape: Shape, folder: Path) -> str:
     """The revision whose tables and columns these are. Raises `WrongSchema` with what is between it and the nearest."""
     ever = set(shape_at(known(folder)[-1].id, folder))
-    between = {revision.id: _differences(shape, shape_at(revision.id, folder), ever) for revision in known(folder)}
+    between: dict[str, list[str]] = {}
+    for revision in known(folder):
+        between[revision.id] = _differences(shape, shape_at(revision.id, folder), ever)
+        if not between[revision.id]:
+            return revision.id  # the oldest of this shape: what later ones of the same shape did is looked for again
     nearest = min(between, key=lambda id_: len(between[id_]))
-    if between[nearest]:
-        raise WrongSchema(
-            "nothing was changed: the database does not say which revision it is, and its tables are those of none;"
-            f" nearest is {nearest}, but {'; '.join(between[nearest])}"
-        )
-    return nearest
+    raise WrongSchema(
+        "nothing was changed: the database does not say which revision it is, and its tables are those of none;"
+        f" nearest is {nearest}, but {'; '.join(between[nearest])}"
+    )
 
 
 def _differences(has: Shape, wants: Shape, ever: set[str]) -> list[str]:

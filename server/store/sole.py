@@ -15,7 +15,7 @@ from server.store.engine import Database
 WAIT_S = 600
 """Unless told otherwise: longer than most changes take."""
 
-_TABLE_LOCK_WAIT_S = 5
+TABLE_LOCK_WAIT_S = 5
 """A change that waits for a table makes everybody wait who comes after it, orders too: so it gives up soon."""
 
 NAME = "LEFT(CONCAT('dropcast schema ', DATABASE()), 64)"
@@ -47,7 +47,7 @@ async def sole(
                 ) from error
         else:
             await _wait(connection, wait_s, say)
-            seconds = {"seconds": _TABLE_LOCK_WAIT_S}
+            seconds = {"seconds": TABLE_LOCK_WAIT_S}
             await connection.execute(text("SET lock_wait_timeout = :seconds"), seconds)
             await connection.rollback()
         yield connection

@@ -205,8 +205,8 @@ async def test_tables_of_somebody_else_are_left_alone(database: Database, by_han
     ("change", "said"),
     [
         (
-            "ALTER TABLE users ADD COLUMN phone INTEGER NOT NULL REFERENCES streams (id)",
-            "users.phone is unknown here and has no default",
+            "ALTER TABLE users RENAME COLUMN name TO nickname",
+            "users.name is missing; users.nickname is unknown here and has no default",
         ),
         ("ALTER TABLE orders DROP COLUMN title", "orders.title is missing"),
         ("DROP TABLE audit", "table audit is missing"),
