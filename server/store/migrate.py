@@ -6,21 +6,20 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from alembic import command
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
 
 from server.domain.errors import DropcastError
 from server.store.engine import Database, code_of
-from server.store.revisions import BOOKKEEPING, FOLDER, Revision, Shape, config, known, shape_at, shape_of, stamps
+from server.store.revisions import BOOKKEEPING, FOLDER, Revision, known, stamps
 from server.store.sole import WAIT_S, sole
 from server.store.standing import WrongSchema, standing
 from server.store.tables import metadata
+from server.store.upgrade import Shape, shape_at, shape_of, upgrade, upgrade_sql
 
 _TRIES_MAX = 6
 _PAUSE_S = 2
@@ -113,8 +112,6 @@ def _migrate(connection: Connection, *, say: Say, folder: Path) -> Plan:
     found = _plan(connection, folder=folder)
     if found.recognised:
         metadata.create_all(connection, tables=BOOKKEEPING)
-        for table in BOOKKEEPING:
-            connection.execute(table.delete())  # of a run that was broken off here
         for stamp in stamps(found.at, connection.dialect, folder):
             connection.execute(stamp)
         say(f"recognised revision {found.at} by its tables and columns, and noted that")
@@ -136,7 +133,7 @@ def _end(connection: Connection) -> None:
 def _apply(connection: Connection, revision: Revision, say: Say, folder: Path) -> None:
     for attempt in range(1, _TRIES_MAX + 1):
         try:
-            return command.upgrade(config(folder, connection=connection), revision.id)
+            return upgrade(connection, revision.id, folder)
         except DBAPIError as error:
             connection.rollback()
             held = code_of(error) == _TABLE_IS_HELD
@@ -153,18 +150,14 @@ def _apply(connection: Connection, revision: Revision, say: Say, folder: Path) -
 
 def _sql(connection: Connection, *, folder: Path) -> str:
     found = _plan(connection, folder=folder)
-    out = StringIO()
     dialect = connection.dialect
+    said = ""
     if found.recognised:
         first: list[Any] = [
             *(CreateTable(table, if_not_exists=True) for table in BOOKKEEPING),
-            *(table.delete() for table in BOOKKEEPING),
             *stamps(found.at, dialect, folder),
         ]
         for one in first:
             compiled = one.compile(dialect=dialect, compile_kwargs={"literal_binds": True})
-            out.write(f"{str(compiled).strip()};\n\n")
-    if found.todo:
-        words = f"{found.at}:{found.todo[-1].id}"
-        command.upgrade(config(folder, connection=connection, output=out), words, sql=True)
-    return out.getvalue()
+            said += f"{str(compiled).strip()};\n\n"
+    return said + upgrade_sql(connection, found.at, found.todo[-1].id, folder) if found.todo else said

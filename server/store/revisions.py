@@ -1,28 +1,23 @@
-"""The revisions this code knows, in order, and what the database is told of each."""
+"""The revisions this code knows, in order, and what the database is told of each.
+
+The files are read, not run: a replica has to know their names and what they say of themselves, and needs neither
+Alembic nor the 11 MiB it takes.
+"""
 
 from __future__ import annotations
 
-import logging
+import ast
 from dataclasses import dataclass
 from functools import cache
-from io import StringIO
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Dialect, Executable, create_engine, inspect, literal_column
+from sqlalchemy import Dialect, Executable, literal_column
 
 from server.store.engine import MYSQL_CLOCK, SQLITE_CLOCK
-from server.store.tables import Ms, alembic_version, metadata, schema_revisions
+from server.store.tables import Ms, alembic_version, schema_revisions
 
 FOLDER = Path(__file__).parent / "migrations"
 BOOKKEEPING = (alembic_version, schema_revisions)
-
-Shape = dict[str, frozenset[str]]
-"""The columns of each table."""
-
-logging.getLogger("alembic").setLevel(logging.WARNING)  # `dropcast migrate` says itself what it does
 
 
 @dataclass(frozen=True)
@@ -35,71 +30,61 @@ class Revision:
 
     id: str
     title: str
+    after: str | None
     compatible_from: str
     then: str | None
 
 
 @cache
 def known(folder: Path = FOLDER) -> tuple[Revision, ...]:
-    """Oldest first. Raises alembic's `MultipleHeads` where two revisions follow the same one."""
-    scripts = ScriptDirectory.from_config(config(folder))
-    newest_first = scripts.walk_revisions("base", scripts.get_current_head() or "base")
-    return tuple(
-        Revision(
-            script.revision,
-            (script.doc or "").rstrip("."),
-            script.module.compatible_from,
-            getattr(script.module, "then", None),
-        )
-        for script in reversed(list(newest_first))
+    """Oldest first. Raises `ValueError` where they are not one line."""
+    read = [_read(path) for path in sorted((folder / "versions").glob("r*.py"))]
+    following = {revision.after: revision for revision in read}
+    line: list[Revision] = []
+    while (following_one := following.get(line[-1].id if line else None)) is not None:
+        line.append(following_one)
+    if len(line) != len(read):
+        ids = ", ".join(f"{revision.id} after {revision.after}" for revision in read)
+        raise ValueError(f"revisions must follow each other in one line, and these do not: {ids}")
+    return tuple(line)
+
+
+def _read(path: Path) -> Revision:
+    tree = ast.parse(path.read_text("utf-8"))
+    says = {
+        target.id: node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    after = says["down_revision"]
+    return Revision(
+        str(says["revision"]),
+        (ast.get_docstring(tree) or "").split("\n")[0].rstrip("."),
+        None if after is None else str(after),
+        str(says["compatible_from"]),
+        str(says["then"]) if "then" in says else None,
     )
 
 
-def config(folder: Path, *, connection: Connection | None = None, output: StringIO | None = None) -> Config:
-    """What Alembic wants to be told."""
-    made = Config(output_buffer=output) if output else Config()
-    made.set_main_option("script_location", str(folder).replace("%", "%%"))
-    made.set_main_option("path_separator", "os")
-    made.attributes["connection"] = connection
-    return made
-
-
-def record(revision: str, compatible_from: str, dialect: Dialect) -> Executable:
-    """The row of a revision, with the database's own time."""
+def record(revision: Revision, dialect: Dialect) -> list[Executable]:
+    """The row of a revision, with the database's own time; anew where one is left of a way that was gone back."""
     clock = SQLITE_CLOCK if dialect.name == "sqlite" else MYSQL_CLOCK
-    return schema_revisions.insert().values(
-        revision=revision, compatible_from=compatible_from, applied_at=literal_column(clock, Ms)
-    )
-
-
-def stamps(upto: str, dialect: Dialect, folder: Path = FOLDER) -> list[Executable]:
-    """The rows that say that a database holds everything up to this revision."""
-    ids = [revision.id for revision in known(folder)]
-    held = known(folder)[: ids.index(upto) + 1]
     return [
-        *(record(revision.id, revision.compatible_from, dialect) for revision in held),
-        alembic_version.insert().values(version_num=upto),
+        schema_revisions.delete().where(schema_revisions.c.revision == revision.id),
+        schema_revisions.insert().values(
+            revision=revision.id, compatible_from=revision.compatible_from, applied_at=literal_column(clock, Ms)
+        ),
     ]
 
 
-@cache
-def shape_at(revision: str, folder: Path = FOLDER) -> Shape:
-    """What a database without a word about its revision is compared with: the revisions, done to an empty database."""
-    engine = create_engine("sqlite://")
-    with engine.connect() as connection:
-        metadata.create_all(connection, tables=BOOKKEEPING)
-        command.upgrade(config(folder, connection=connection), revision)
-        shape = shape_of(connection)
-    engine.dispose()
-    return shape
-
-
-def shape_of(connection: Connection) -> Shape:
-    """What there is, but for the tables that say which revision it is."""
-    inspector = inspect(connection)
-    ours = {table.name for table in BOOKKEEPING}
-    return {
-        table: frozenset(column["name"] for column in inspector.get_columns(table))
-        for table in inspector.get_table_names()
-        if table not in ours
-    }
+def stamps(upto: str, dialect: Dialect, folder: Path = FOLDER) -> list[Executable]:
+    """What notes that a database holds everything up to this revision, whatever was noted before."""
+    ids = [revision.id for revision in known(folder)]
+    held = known(folder)[: ids.index(upto) + 1]
+    return [
+        *(statement for revision in held for statement in record(revision, dialect)),
+        alembic_version.delete(),
+        alembic_version.insert().values(version_num=upto),
+    ]

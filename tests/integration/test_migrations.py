@@ -16,7 +16,7 @@ from typing import Any
 import pymysql  # type: ignore[import-untyped,unused-ignore]
 import pytest
 import pytest_asyncio
-from alembic import command
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect
 from sqlalchemy.engine import make_url
 
@@ -26,10 +26,11 @@ from server.store import migrate as migrations
 from server.store.engine import open_database
 from server.store.migrate import MigrationFailed, migrate, plan
 from server.store.orders import Orders
-from server.store.revisions import BOOKKEEPING, FOLDER, config, known
+from server.store.revisions import BOOKKEEPING, FOLDER, known
 from server.store.schema import WrongSchema, check_schema, init_db, statements
 from server.store.sole import Locked, sole
 from server.store.tables import metadata
+from server.store.upgrade import upgrade
 from server.store.verify import violations
 from tests.contract.shops import Shop
 from tests.integration.test_schema import shape
@@ -191,7 +192,7 @@ async def test_the_baseline_is_what_was_made_before_there_were_revisions(
     made = new()
     async with sole(made.database) as connection:
         await connection.run_sync(lambda c: metadata.create_all(c, tables=BOOKKEEPING))
-        await connection.run_sync(lambda c: command.upgrade(config(FOLDER, connection=c), "0001"))
+        await connection.run_sync(lambda c: upgrade(c, "0001", FOLDER))
         await connection.commit()
     await made.database.close()
     bookkeeping = {table.name for table in BOOKKEEPING}
@@ -200,6 +201,10 @@ async def test_the_baseline_is_what_was_made_before_there_were_revisions(
 
 def test_the_revisions_are_one_line_and_each_works_with_code_that_there_was() -> None:
     ids = [revision.id for revision in known()]  # raises when two follow the same one: give the later the next number
+    as_alembic_reads_them = ScriptDirectory(FOLDER).walk_revisions()
+    assert [(script.revision, script.down_revision) for script in as_alembic_reads_them] == [
+        (revision.id, revision.after) for revision in reversed(known())
+    ]
     assert ids == [f"{n:04}" for n in range(1, len(ids) + 1)]
     for revision in known():
         assert revision.compatible_from in ids[: ids.index(revision.id) + 1]
@@ -310,6 +315,21 @@ async def test_a_run_that_died_after_any_statement_is_run_again(mariadb: MariaDB
     mariadb.drop_database(made)
 
 
+async def test_the_way_back_of_the_first_upgrade_can_be_gone_and_the_upgrade_done_again(served: AnyDatabase) -> None:
+    operations = (BEFORE.parents[2] / "docs" / "operations.md").read_text("utf-8")
+    back = re.findall(r"^    ((?:ALTER TABLE drops DROP|UPDATE alembic_version) .*);$", operations, flags=re.MULTILINE)
+    assert len(back) == 2
+    before = served.shape()
+    await migrate(served.database, silent)
+    after = served.shape()
+    served.execute(*back)
+    assert served.shape()["drops"] == before["drops"]
+    await migrate(served.database, silent)
+    assert served.shape() == after
+    await check_schema(served.database)
+    await served.database.close()
+
+
 class Running:
     """`dropcast migrate` in a process of its own, heard line by line."""
 
@@ -414,6 +434,28 @@ async def test_killed_in_the_middle_of_a_statement_the_next_run_goes_on(
     await check_schema(served.database)
     assert [violation async for violation in violations(served.database)] == []
     await served.database.close()
+
+
+@pytest.mark.parametrize("words", ["recognised revision 0001", "applied 0002", "applied 0003"])
+async def test_killed_between_two_revisions_the_next_run_goes_on(
+    served: AnyDatabase, run: Callable[..., Running], words: str
+) -> None:
+    settings = shared_settings(served.url, "memory://")
+    first = run(settings)
+    first.until(words)
+    first.process.send_signal(signal.SIGKILL)
+    first.end()
+    second = run(settings)
+    assert second.end() == 0, second.said
+    assert f"revision {HEAD}" in second.said or f"applied {HEAD}" in second.said
+    await check_schema(served.database)
+    await served.database.close()
+
+
+def test_a_replica_does_without_alembic() -> None:
+    asked = "import sys, server.__main__, server.store.schema; sys.exit('alembic' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", asked], env=command_environment({}), check=False, timeout=60)
+    assert done.returncode == 0
 
 
 async def test_on_sqlite_a_revision_is_done_whole_or_not_at_all(tmp_path: Path, newer: Callable[..., Path]) -> None:
