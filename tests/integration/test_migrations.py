@@ -291,28 +291,26 @@ def halves(sql: str) -> list[str]:
     return [re.sub(r"^--.*$", "", one, flags=re.MULTILINE).strip() for one in sql.split(";") if one.strip()]
 
 
-async def test_a_run_that_died_after_any_statement_is_run_again(mariadb: MariaDB) -> None:
+async def test_a_run_that_died_after_any_change_of_a_table_is_run_again() -> None:
     """What `--sql` prints is what is done, in that order: each beginning of it is a run that died there."""
-    made = mariadb.create_database()
-    wanted = AnyDatabase(mariadb.url(made), mariadb)
-    await init_db(wanted.database)
-    done = 0
-    while True:
-        half = AnyDatabase(mariadb.url(named := mariadb.create_database()), mariadb)
-        half.make_old(rows=False)
-        all_of_it = halves(await migrations.sql(half.database))
-        half.execute(*all_of_it[:done])
-        await migrate(half.database, silent)
-        assert half.shape() == wanted.shape(), all_of_it[:done]
-        await check_schema(half.database)
-        await half.database.close()
-        mariadb.drop_database(named)
-        if done == len(all_of_it):
-            break
-        done += 1
-    assert done > 15
-    await wanted.database.close()
-    mariadb.drop_database(made)
+    with MariaDB(durable=False) as mariadb:
+        wanted = AnyDatabase(mariadb.url(mariadb.create_database()), mariadb)
+        await init_db(wanted.database)
+        await wanted.database.close()
+        done, all_of_it = 0, [""]
+        while done < len(all_of_it):
+            half = AnyDatabase(mariadb.url(mariadb.create_database()), mariadb)
+            half.make_old(rows=False)
+            all_of_it = halves(await migrations.sql(half.database))
+            done += 1
+            while done < len(all_of_it) and not all_of_it[done - 1].startswith(("CREATE", "ALTER")):
+                done += 1
+            half.execute(*all_of_it[:done])
+            await migrate(half.database, silent)
+            assert half.shape() == wanted.shape(), all_of_it[:done]
+            await check_schema(half.database)
+            await half.database.close()
+        assert done > 15
 
 
 async def test_the_way_back_of_the_first_upgrade_can_be_gone_and_the_upgrade_done_again(served: AnyDatabase) -> None:
