@@ -1,5 +1,6 @@
 -- Dropcast's schema for MySQL 8 (>= 8.0.16, where CHECKs are enforced) and MariaDB (>= 10.6).
--- server/store/tables.py says the same in Python; a test loads both into a real server and finds no difference.
+-- server/store/tables.py says the same in Python, and server/store/migrations brings older databases here; a test loads
+-- all three into a real server and finds no difference.
 --
 -- Ids are UUIDv7 as 32 hex digits, made by the app and rising with time: new rows are neighbours in the primary key.
 -- Money is whole minor units; times are DATETIME(6) in UTC.
@@ -14,6 +15,22 @@ CREATE TABLE deployment (
   PRIMARY KEY (id),
   -- one row, so that there is one epoch
   CONSTRAINT deployment_is_one_row CHECK (id = 1)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_520_ci;
+
+-- How far this database has come: the newest revision of server/store/migrations that it holds. Alembic keeps it.
+CREATE TABLE alembic_version (
+  version_num VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  PRIMARY KEY (version_num)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_520_ci;
+
+-- Every revision it holds, for replicas that are older than the database: they know none of its newest revisions, and
+-- read here whether these leave them what they need.
+CREATE TABLE schema_revisions (
+  revision VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  -- the oldest revision whose code still works with the database
+  compatible_from VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  applied_at DATETIME(6) NOT NULL,
+  PRIMARY KEY (revision)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_520_ci;
 
 CREATE TABLE users (

@@ -12,6 +12,7 @@ from typing import Any
 from server import commands, demo, logs, process, settings
 from server.domain.errors import DropcastError
 from server.domain.user import Role
+from server.store.sole import WAIT_S
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -44,6 +45,16 @@ def _parser() -> argparse.ArgumentParser:
         "demo", "run the server with a demo show, host and crowd on SQLite", lambda _, configured: demo.run(configured)
     )
     verb("init-db", "apply the schema to an empty database", _async(lambda _, c: commands.init_db(c)))
+    migrate = verb("migrate", "bring the database up to date, beside replicas at work", _async(_migrate))
+    mode = migrate.add_mutually_exclusive_group()
+    mode.add_argument(
+        "--check", dest="mode", action="store_const", const="check", help="only say what is to be done; exit 1 if any"
+    )
+    mode.add_argument("--sql", dest="mode", action="store_const", const="sql", help="only print the SQL")
+    migrate.set_defaults(mode="apply")
+    migrate.add_argument(
+        "--wait-seconds", type=int, default=WAIT_S, metavar="T", help="for another run to end (default: %(default)s)"
+    )
     user = verb("create-user", "create a verified user", _async(_create_user))
     user.add_argument("--email", required=True)
     user.add_argument("--role", required=True, choices=[role.value for role in Role])
@@ -81,6 +92,10 @@ def _async(
 def _serve(_asked: argparse.Namespace, configured: settings.Settings) -> int:
     process.serve(configured)
     return 0
+
+
+async def _migrate(asked: argparse.Namespace, configured: settings.Settings) -> int:
+    return await commands.migrate(configured, mode=asked.mode, wait_s=asked.wait_seconds)
 
 
 async def _create_user(asked: argparse.Namespace, configured: settings.Settings) -> int:

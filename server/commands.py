@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from contextlib import AsyncExitStack
+from functools import partial
 
 from server.accounts.address import normal_email
 from server.accounts.door import Door, new_ticket
@@ -27,6 +29,7 @@ from server.store.streams import Streams
 from server.store.users import Users
 from server.store.verify import violations
 
+WAIT_S_MAX = 24 * 3600
 TICKETS_MAX = 1_000_000
 _TICKETS_AT_ONCE = 1_000
 
@@ -38,6 +41,35 @@ async def init_db(settings: Settings) -> int:
         await index_all(database)  # products that an import by SQL has brought meanwhile
     print("the schema is applied" if done else "the schema is there already; nothing to do")
     return 0
+
+
+async def migrate(settings: Settings, *, mode: str, wait_s: int) -> int:
+    """`dropcast migrate`; with `--check` 1 when there is something to do. Raises `WrongSchema`, `MigrationFailed`."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # what is done is said below
+    from server.store import migrate as migrations  # here, because no replica should bear the 11 MiB of Alembic
+
+    if not 0 <= wait_s <= WAIT_S_MAX:
+        raise DropcastError(f"--wait-seconds must be 0..{WAIT_S_MAX}")
+    async with opened_database(settings) as database:
+        match mode:
+            case "sql":
+                todo = await migrations.plan(database)
+                sys.stdout.write(await migrations.sql(database))
+            case "check":
+                todo = await migrations.plan(database)
+                if todo.recognised:
+                    print(f"to note: the tables are those of revision {todo.at}")
+                for revision in todo.todo:
+                    print(f"to apply: {revision.id}: {revision.title}")
+            case _:
+                todo = await migrations.migrate(database, partial(print, flush=True), wait_s=wait_s)
+                if any(revision.then == "index-products" for revision in todo.todo):
+                    print("indexing products for the search; broken off, `dropcast index-products` goes on", flush=True)
+                    print(f"products indexed: {await index_all(database)}")
+                    print("next: `dropcast index-products` once more, when no replica of the older version runs")
+    if todo.is_empty:
+        print(f"{'-- ' if mode == 'sql' else ''}nothing to do: the database is at revision {todo.at}")
+    return 1 if mode == "check" and not todo.is_empty else 0
 
 
 async def create_user(settings: Settings, *, email: str, role: Role, name: str | None, password: str) -> int:

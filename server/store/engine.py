@@ -27,8 +27,8 @@ _AGAIN = frozenset({1213, 1205, 1020, 3572})
 
 _CHECK_VIOLATED = frozenset({3819, 4025})  # MySQL, MariaDB: drivers call it an operational error
 
-_MYSQL_CLOCK = "UTC_TIMESTAMP(6)"
-_SQLITE_CLOCK = "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
+MYSQL_CLOCK = "UTC_TIMESTAMP(6)"
+SQLITE_CLOCK = "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
 
 
 class Database:
@@ -41,7 +41,7 @@ class Database:
     def __init__(self, engine: AsyncEngine, *, deadline_s: float) -> None:
         self.engine = engine
         self.is_sqlite = engine.dialect.name == "sqlite"
-        self.clock_sql = _SQLITE_CLOCK if self.is_sqlite else _MYSQL_CLOCK
+        self.clock_sql = SQLITE_CLOCK if self.is_sqlite else MYSQL_CLOCK
         self._deadline_s = deadline_s
 
     @asynccontextmanager
@@ -91,17 +91,19 @@ class Database:
                 yield connection
 
     @asynccontextmanager
-    async def apart(self, *, unhurried: bool = False) -> AsyncIterator[AsyncConnection]:
+    async def apart(self, *, unhurried: bool = False, writing: bool = False) -> AsyncIterator[AsyncConnection]:
         """A connection beside the pool's, for who reads for long: each of its transactions sees one moment.
 
         No deadline lies on the block, only the server's on each statement, and with `unhurried` not even that one.
-        Closed at the end, and all that belongs to a session with it. Raises `Unavailable`.
+        With `writing` its transactions are those of `transaction`. Closed at the end, and all that belongs to a session
+        with it, such as named locks. Raises `Unavailable`.
         """
         with _translated():
             async with AsyncExitStack() as stack:
                 async with asyncio.timeout(self._deadline_s):
                     connection = await stack.enter_async_context(self.engine.connect())
-                    await connection.execution_options(**self._reading(one_moment=True))
+                    if not writing:
+                        await connection.execution_options(**self._reading(one_moment=True))
                     await connection.run_sync(lambda pooled: pooled.detach())  # the pool makes another in its place
                     if unhurried and not self.is_sqlite:
                         await connection.exec_driver_sql(_session_settings(0))  # no limit, to MariaDB and to MySQL
@@ -157,7 +159,7 @@ def open_database(url: str, *, pool_size: int = 10, deadline_s: float = 5.0) -> 
 
 def is_duplicate(error: IntegrityError) -> bool:
     """Whether a row with this key is already there."""
-    return _code(error) == 1062 or "UNIQUE constraint failed" in str(error.orig)
+    return code_of(error) == 1062 or "UNIQUE constraint failed" in str(error.orig)
 
 
 @contextmanager
@@ -175,9 +177,9 @@ def _translated() -> Iterator[None]:
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise asyncio.CancelledError from error
-        if _code(error) in _AGAIN:
+        if code_of(error) in _AGAIN:
             raise _Again("the database asks to repeat the transaction") from error
-        if _code(error) in _CHECK_VIOLATED:
+        if code_of(error) in _CHECK_VIOLATED:
             raise  # a bug, or a poisoned row: repeating it would not help
         raise Unavailable(f"the database of DROPCAST_DATABASE_URL does not answer: {error.orig}") from error
     except DBAPIError as error:
@@ -199,7 +201,8 @@ def _session_settings(deadline_s: float) -> str:
     )
 
 
-def _code(error: DBAPIError) -> int | None:
+def code_of(error: DBAPIError) -> int | None:
+    """The number MySQL and MariaDB give an error; None for others."""
     code = error.orig.args[0] if error.orig is not None and error.orig.args else None
     return code if isinstance(code, int) else None
 

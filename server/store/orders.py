@@ -43,8 +43,10 @@ _COLUMNS = "id, viewer_id, ref, stream_id, drop_id, product_id, variant_id, titl
 _UNITS = (
     "NULL, o.viewer_id, NULL, NULL, NULL, NULL, NULL, NULL, CAST(SUM(o.quantity) AS SIGNED), NULL, NULL, NULL, NULL"
 )
+# each by its name: a newer version's columns, which this one does not know, must not come in between
+_EACH = ", ".join(f"o.{column.name}" for column in orders.c)
 _KNOWN = (
-    "SELECT o.* FROM b JOIN orders o ON o.viewer_id = b.viewer AND o.ref = b.ref"  # noqa: S608
+    f"SELECT {_EACH} FROM b JOIN orders o ON o.viewer_id = b.viewer AND o.ref = b.ref"  # noqa: S608
     f" UNION ALL SELECT {_UNITS} FROM (SELECT DISTINCT viewer FROM b) v"
     " JOIN orders o ON o.drop_id = :drop AND o.viewer_id = v.viewer GROUP BY o.viewer_id"
 )

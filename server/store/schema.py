@@ -1,4 +1,4 @@
-"""Applying the schema to an empty database, and telling whether one has it."""
+"""Applying the schema to an empty database, and telling whether this code works with one."""
 
 from __future__ import annotations
 
@@ -6,45 +6,42 @@ import re
 import secrets
 from pathlib import Path
 
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection
 
-from server.domain.errors import DropcastError
 from server.store.engine import Database
+from server.store.revisions import known, stamps
+from server.store.sole import sole
+from server.store.standing import WrongSchema as WrongSchema
+from server.store.standing import standing
 from server.store.tables import deployment, metadata
 
 SCHEMA_SQL = Path(__file__).resolve().parents[2] / "schema.sql"
 
 
-class WrongSchema(DropcastError):
-    """The database has tables, but not ours, or not in this shape."""
-
-
 async def init_db(database: Database) -> bool:
-    """Applies the schema; False when it is there already. Raises `WrongSchema` when something else is there."""
-    async with database.transaction() as connection:
-        problems = await connection.run_sync(_differences)
-        if problems == ["empty"]:
-            if database.is_sqlite:
-                await connection.run_sync(metadata.create_all)
-            else:
-                for statement in statements(SCHEMA_SQL.read_text("utf-8")):
-                    await connection.exec_driver_sql(statement)
+    """Applies the schema; False when it is there already. Raises `WrongSchema` when something else is, `Locked`."""
+    async with sole(database) as connection:
+        found = await connection.run_sync(standing)
+        if found.empty:
+            await connection.run_sync(_create)
             now = await database.now_ms(connection)
             await connection.execute(deployment.insert().values(id=1, epoch=secrets.token_hex(4), created_at=now))
+            for stamp in stamps(known()[-1].id, connection.dialect):
+                await connection.execute(stamp)
+            await connection.commit()
             return True
-    if problems:
-        raise WrongSchema("the database has tables of another shape, nothing was changed: " + "; ".join(problems))
+        await connection.rollback()
+    if refusal := found.refusal():
+        raise WrongSchema(f"nothing was changed: {refusal}")
     return False
 
 
 async def check_schema(database: Database) -> None:
-    """Raises `WrongSchema` with what to do when the database is not ready to serve."""
+    """Raises `WrongSchema` with what to do when this code does not work with the database as it is."""
     async with database.reading() as connection:
-        problems = await connection.run_sync(_differences)
-    if problems == ["empty"]:
-        raise WrongSchema("the database is empty: run `dropcast init-db` first")
-    if problems:
-        raise WrongSchema("the database has tables of another shape: " + "; ".join(problems))
+        found = await connection.run_sync(standing)
+    if refusal := found.refusal():
+        raise WrongSchema(refusal)
 
 
 def statements(sql: str) -> list[str]:
@@ -53,16 +50,9 @@ def statements(sql: str) -> list[str]:
     return [statement.strip() for statement in bare.split(";") if statement.strip()]
 
 
-def _differences(connection: Connection) -> list[str]:
-    inspector = inspect(connection)
-    there = set(inspector.get_table_names())
-    ours = set(metadata.tables)
-    if not there & ours:
-        return ["empty"] if not there else [f"tables that are not Dropcast's: {', '.join(sorted(there)[:5])}"]
-    problems = [f"table {name} is missing" for name in sorted(ours - there)]
-    for name in sorted(ours & there):
-        has = {column["name"] for column in inspector.get_columns(name)}
-        wants = {column.name for column in metadata.tables[name].columns}
-        problems += [f"{name}.{column} is missing" for column in sorted(wants - has)]
-        problems += [f"{name}.{column} is unknown" for column in sorted(has - wants)]
-    return problems
+def _create(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        metadata.create_all(connection)
+        return
+    for statement in statements(SCHEMA_SQL.read_text("utf-8")):
+        connection.exec_driver_sql(statement)

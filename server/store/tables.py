@@ -1,4 +1,7 @@
-"""The schema in Python: what `schema.sql` says, for queries and for the embedded SQLite default."""
+"""The schema in Python: what `schema.sql` says, for queries and for the embedded SQLite default.
+
+In one file, as that is. Who changes the two adds a revision in `server/store/migrations` (docs/migrations.md).
+"""
 
 from __future__ import annotations
 
@@ -105,6 +108,20 @@ deployment = _table(
     Column("created_at", Ms, nullable=False),
     PrimaryKeyConstraint("id"),
     CheckConstraint("id = 1", name="deployment_is_one_row"),
+)
+
+alembic_version = _table(
+    "alembic_version",
+    Column("version_num", _ascii(32), nullable=False),
+    PrimaryKeyConstraint("version_num"),
+)
+
+schema_revisions = _table(
+    "schema_revisions",
+    Column("revision", _ascii(32), nullable=False),
+    Column("compatible_from", _ascii(32), nullable=False),
+    Column("applied_at", Ms, nullable=False),
+    PrimaryKeyConstraint("revision"),
 )
 
 users = _table(

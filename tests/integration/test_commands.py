@@ -89,7 +89,7 @@ def test_init_db_refuses_what_is_not_ours(shop_settings: dict[str, str], mariadb
     name = shop_settings["DROPCAST_DATABASE_URL"].rpartition("/")[2]
     mariadb.execute("CREATE TABLE guestbook (id INT)", Named(name, "", ""))
     said = failed("init-db", shop_settings)
-    assert said.startswith("dropcast: the database has tables of another shape, nothing was changed")
+    assert said.startswith("dropcast: nothing was changed: the database has tables that are not Dropcast's")
     assert "guestbook" in said
 
 

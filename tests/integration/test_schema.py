@@ -204,7 +204,10 @@ async def test_tables_of_somebody_else_are_left_alone(database: Database, by_han
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("ALTER TABLE users ADD COLUMN phone INTEGER", "users.phone is unknown"),
+        (
+            "ALTER TABLE users RENAME COLUMN name TO nickname",
+            "users.name is missing; users.nickname is unknown here and has no default",
+        ),
         ("ALTER TABLE orders DROP COLUMN title", "orders.title is missing"),
         ("DROP TABLE audit", "table audit is missing"),
     ],
