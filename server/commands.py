@@ -20,7 +20,7 @@ from server.settings import Settings
 from server.store.catalog import Catalog
 from server.store.engine import open_database
 from server.store.product_index import index_all
-from server.store.schema import check_schema
+from server.store.schema import begin_epoch, check_schema
 from server.store.schema import init_db as apply_schema
 from server.store.sessions import SessionRows
 from server.store.streams import Streams
@@ -110,6 +110,15 @@ async def mint_tickets(settings: Settings, *, stream: str, viewers: int, ttl_s: 
             tickets = [new_ticket(user, stream) for user in made for _ in range(each)]
             await asyncio.gather(*(keep.put(key, value, ttl_s) for _, key, value in tickets))
             sys.stdout.writelines(ticket + "\n" for ticket, _, _ in tickets)
+    return 0
+
+
+async def new_epoch(settings: Settings) -> int:
+    """`dropcast new-epoch`: the log of this database is another one than viewers remember."""
+    async with opened_database(settings) as database:
+        await check_schema(database)
+        old, new = await begin_epoch(database)
+    print(f"the epoch was {old} and is {new}; restart every replica that runs, for it keeps the old one until then")
     return 0
 
 

@@ -6,7 +6,7 @@ import re
 import secrets
 from pathlib import Path
 
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, select
 
 from server.domain.errors import DropcastError
 from server.store.engine import Database
@@ -30,7 +30,7 @@ async def init_db(database: Database) -> bool:
                 for statement in statements(SCHEMA_SQL.read_text("utf-8")):
                     await connection.exec_driver_sql(statement)
             now = await database.now_ms(connection)
-            await connection.execute(deployment.insert().values(id=1, epoch=secrets.token_hex(4), created_at=now))
+            await connection.execute(deployment.insert().values(id=1, epoch=_any_epoch(), created_at=now))
             return True
     if problems:
         raise WrongSchema("the database has tables of another shape, nothing was changed: " + "; ".join(problems))
@@ -45,6 +45,19 @@ async def check_schema(database: Database) -> None:
         raise WrongSchema("the database is empty: run `dropcast init-db` first")
     if problems:
         raise WrongSchema("the database has tables of another shape: " + "; ".join(problems))
+
+
+async def begin_epoch(database: Database) -> tuple[str, str]:
+    """Gives the log another epoch: positions of the one before count for nothing. Returns both, the old one first."""
+    async with database.transaction() as connection:
+        old = (await connection.execute(select(deployment.c.epoch).with_for_update())).scalar_one()
+        new = _any_epoch()
+        await connection.execute(deployment.update().values(epoch=new))
+    return str(old), new
+
+
+def _any_epoch() -> str:
+    return secrets.token_hex(4)
 
 
 def statements(sql: str) -> list[str]:
