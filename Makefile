@@ -105,8 +105,7 @@ image:
 
 .PHONY: image-test
 image-test: .venv/.stamp-dev programs
-	@for program in buildah debootstrap bwrap; do command -v $$program >/dev/null || \
-	{ .ci/apt-install buildah debootstrap bubblewrap; break; }; done
+	@command -v buildah >/dev/null && command -v debootstrap >/dev/null || .ci/apt-install buildah debootstrap
 	$(BIN)/pytest -q tests/image
 
 # Never over passwords that a database was already made with.

@@ -17,6 +17,18 @@ from tests.services.replica import ROOT
 _CACHE = ROOT / "test-artifacts" / "image"
 _AUTHORITIES = Path("/etc/ssl/certs")
 _BASE, _NODE_BASE, IMAGE = "localhost/base", "localhost/node-base", "localhost/dropcast-test"
+_AS_A_CONTAINER = """
+root=$1 data=$2
+shift 2
+mount --bind "$root" "$root"
+mount --bind "$data" "$root/var/lib/dropcast"
+mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
+mount -t proc proc "$root/proc"
+mount --rbind /dev "$root/dev"
+mount -o remount,bind,ro "$root"
+exec chroot "$root" "$@"
+"""
+"""Each program takes the place of the one before, so that a signal reaches the last of them, as in a container."""
 _PACKAGES = "python3,python3-venv,ca-certificates"
 
 
@@ -58,13 +70,11 @@ def in_container(root: Path, data: Path, words: Sequence[str], environment: Mapp
     os.chown(data, int(user), int(group))
     set_ = {**dict(entry.split("=", 1) for entry in says["Env"]), **environment}
     return [
-        *(path_of("bwrap"), "--die-with-parent", "--clearenv"),
-        *(word for name, value in set_.items() for word in ("--setenv", name, value)),
-        *("--ro-bind", str(root), "/", "--proc", "/proc", "--dev", "/dev"),
-        *("--perms", "1777", "--tmpfs", "/tmp"),
-        *("--bind", str(data), "/var/lib/dropcast", "--chdir", says["WorkingDir"], "--"),
-        *("/usr/bin/setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups"),
+        *(path_of("unshare"), "--mount", "--", "/bin/sh", "-euc", _AS_A_CONTAINER, "sh", str(root), str(data)),
+        *("/usr/bin/setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups", "--pdeathsig=KILL"),
         *("--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", "--"),
+        *("/usr/bin/env", "--ignore-environment", f"--chdir={says['WorkingDir']}"),
+        *(f"{name}={value}" for name, value in set_.items()),
         *words,
     ]
 
