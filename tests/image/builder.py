@@ -42,6 +42,7 @@ def build() -> None:
     if not _is_there(_NODE_BASE):
         _build(_NODE_BASE, f"FROM {_BASE}\nRUN apt-get update && apt-get install -y --no-install-recommends npm\n")
     _build(IMAGE, None, "--build-arg", f"BASE={_BASE}", "--build-arg", f"NODE_BASE={_NODE_BASE}", *_package_sources())
+    _buildah("rmi", "--prune")  # the one before, and its stages
 
 
 def configuration() -> dict[str, Any]:
@@ -126,8 +127,9 @@ def _pip_setting(name: str) -> str:
 
 
 def _buildah(*words: str, said: str | None = None) -> str:
+    folders = ("--root", str(_CACHE / "storage"), "--runroot", str(_CACHE / "run"))
     done = subprocess.run(
-        [path_of("buildah"), "--storage-driver", "vfs", "--root", str(_CACHE / "storage"), *words],
+        [path_of("buildah"), "--storage-driver", "vfs", *folders, *words],
         input=said if said is not None else "",
         capture_output=True,
         text=True,

@@ -18,6 +18,7 @@ from server.web.vendor import VENDORED
 from tests.client import LiveClient
 from tests.image import builder
 from tests.journeys.conftest import Premises, Shop, furnish, opened
+from tests.services.compose import SECRETS, services
 from tests.services.nginx import Nginx
 from tests.services.replica import ROOT, Replica
 
@@ -130,6 +131,15 @@ def test_its_health_is_told_without_a_replica(contained: Contained) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert "nobody answers" in done.stderr
     assert contained.ran("dropcast", "--help").returncode == 0
+
+
+def test_it_writes_the_configuration_of_nginx_as_compose_asks_it_to(contained: Contained) -> None:
+    edge = services(SECRETS)["edge"]
+    done = contained.ran(*edge["entrypoint"], *edge["command"])
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    written = contained.data / "nginx.conf"
+    assert written.stat().st_gid == 10001
+    assert "server 172.31.250.11:8080 " in written.read_text()
 
 
 async def test_it_sells_and_leaves_as_a_replica_should(shop: Shop, contained: Contained) -> None:
