@@ -20,6 +20,9 @@ help:
 	@echo 'make screenshots  pictures of every state of every page (STATES=..., VARIANTS=..., SIZES=...)'
 	@echo 'make lighthouse   what Lighthouse says of the pages on a phone; fails below 95 (PAGES=...)'
 	@echo 'make venv    .venv with the locked dependencies and .venv/bin/dropcast'
+	@echo 'make image   the container image dropcast:latest, by docker, podman or buildah (IMAGE=... names it)'
+	@echo 'make image-test  builds it, as root and without an engine, and sells something with it; takes minutes'
+	@echo 'make env     .env with new passwords, for compose.yaml'
 	@echo 'make lock    the lock files again, from pyproject.toml and client/package.json'
 	@echo 'make clean   removes what the others made'
 
@@ -88,6 +91,30 @@ lighthouse: .venv/.stamp-dev client/node_modules/.stamp-dev programs
 .PHONY: programs
 programs:
 	@.ci/install-programs
+
+# Whoever has packages from a mirror says so: IMAGE_OPTIONS='--secret id=pip.conf,src=... --secret id=npmrc,src=...'.
+IMAGE ?= dropcast:latest
+REVISION = $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
+
+.PHONY: image
+image:
+	@if docker info >/dev/null 2>&1; then build='docker build'; \
+	elif command -v podman >/dev/null; then build='podman build --format docker'; \
+	elif command -v buildah >/dev/null; then build='buildah build --format docker'; \
+	else echo 'error: no docker that runs, no podman and no buildah: install one of them' >&2; exit 1; fi; \
+	set -x; $$build --build-arg REVISION='$(REVISION)' $(IMAGE_OPTIONS) --tag '$(IMAGE)' .
+
+.PHONY: image-test
+image-test: .venv/.stamp-dev programs
+	@command -v buildah >/dev/null && command -v debootstrap >/dev/null || .ci/apt-install buildah debootstrap
+	$(BIN)/pytest -q tests/image
+
+# Never over passwords that a database was already made with.
+.PHONY: env
+env:
+	@if [ -e .env ]; then echo 'error: .env is there already, and the database knows its passwords' >&2; exit 1; fi
+	@umask 077; for name in MYSQL_ROOT_PASSWORD MYSQL_PASSWORD DROPCAST_SECRET_KEYS; do \
+	echo "$$name=$$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')"; done >.env; echo 'made .env; keep a copy of it'
 
 # The stamps make the second time quick; a lock file that changed makes them old.
 

@@ -22,7 +22,7 @@ from server.settings import Settings
 from server.store.catalog import Catalog
 from server.store.engine import open_database
 from server.store.product_index import index_all
-from server.store.schema import check_schema
+from server.store.schema import begin_epoch, check_schema, init_if_empty
 from server.store.schema import init_db as apply_schema
 from server.store.sessions import SessionRows
 from server.store.streams import Streams
@@ -44,7 +44,10 @@ async def init_db(settings: Settings) -> int:
 
 
 async def migrate(settings: Settings, *, mode: str, wait_s: int) -> int:
-    """`dropcast migrate`; with `--check` 1 when there is something to do. Raises `WrongSchema`, `MigrationFailed`."""
+    """`dropcast migrate`, which also begins an empty database; with `--check` 1 when there is something to do.
+
+    Raises `WrongSchema`, `MigrationFailed`.
+    """
     logging.getLogger("alembic").setLevel(logging.WARNING)  # what is done is said below
     from server.store import migrate as migrations  # here, because no replica should bear the 11 MiB of Alembic
 
@@ -62,6 +65,8 @@ async def migrate(settings: Settings, *, mode: str, wait_s: int) -> int:
                 for revision in todo.todo:
                     print(f"to apply: {revision.id}: {revision.title}")
             case _:
+                if await init_if_empty(database):
+                    print("the database was empty: the schema is applied")
                 todo = await migrations.migrate(database, partial(print, flush=True), wait_s=wait_s)
                 if any(revision.then == "index-products" for revision in todo.todo):
                     print("indexing products for the search; broken off, `dropcast index-products` goes on", flush=True)
@@ -142,6 +147,15 @@ async def mint_tickets(settings: Settings, *, stream: str, viewers: int, ttl_s: 
             tickets = [new_ticket(user, stream) for user in made for _ in range(each)]
             await asyncio.gather(*(keep.put(key, value, ttl_s) for _, key, value in tickets))
             sys.stdout.writelines(ticket + "\n" for ticket, _, _ in tickets)
+    return 0
+
+
+async def new_epoch(settings: Settings) -> int:
+    """`dropcast new-epoch`: the log of this database is another one than viewers remember."""
+    async with opened_database(settings) as database:
+        await check_schema(database)
+        old, new = await begin_epoch(database)
+    print(f"the epoch was {old} and is {new}; restart every replica that runs, for it keeps the old one until then")
     return 0
 
 

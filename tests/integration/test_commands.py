@@ -85,6 +85,18 @@ def test_init_db_applies_the_schema_once(shop_settings: dict[str, str]) -> None:
     assert succeeded("init-db", shop_settings) == "the schema is there already; nothing to do\n"
 
 
+async def test_new_epoch_changes_the_epoch_and_says_what_to_do(ready: dict[str, str], database: Database) -> None:
+    streams = Streams(database)
+    before = await streams.epoch()
+    said = succeeded("new-epoch", ready)
+    assert (after := await streams.epoch()) != before
+    assert said.startswith(f"the epoch was {before} and is {after}; restart every replica that runs")
+
+
+def test_new_epoch_needs_a_shop(shop_settings: dict[str, str]) -> None:
+    assert failed("new-epoch", shop_settings) == "dropcast: the database is empty: run `dropcast init-db` first\n"
+
+
 def test_init_db_refuses_what_is_not_ours(shop_settings: dict[str, str], mariadb: MariaDB) -> None:
     name = shop_settings["DROPCAST_DATABASE_URL"].rpartition("/")[2]
     mariadb.execute("CREATE TABLE guestbook (id INT)", Named(name, "", ""))

@@ -12,6 +12,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "nginx": ("nginx",),
     "chromium": ("chromium", "chromium-browser", "google-chrome"),
     "util-linux": ("setpriv",),
+    "curl": ("curl",),
 }
 """Debian package → the names its program may have."""
 
