@@ -243,7 +243,6 @@ async def test_a_drop_closes_by_its_own_time_with_its_clock_running(shop: Shop, 
     await seat.passes(ECHO_MS)
     await seat.sees("Confirm $24")
     await wire.cut()  # no event tells it: the page's own reckoning does
-    wire.mend()
     await seat.page.clock.fast_forward(600_000)
     await seat.passes(0)
     await seat.sees("Closed")
