@@ -10,9 +10,9 @@ from playwright.async_api import Browser, Page, expect
 from tests.browser.test_buying import DESKTOP, PHONE, fill_in, listen
 from tests.browser.test_embedding import Partner, partner
 from tests.browser.test_overlay_elsewhere import bought
-from tests.journeys.conftest import Shop, opened, premises, shop
+from tests.journeys.conftest import Shop
 
-__all__ = ["opened", "partner", "premises", "shop"]
+__all__ = ["partner"]
 
 DOC = (Path(__file__).resolve().parents[2] / "docs" / "embed.md").read_text("utf-8")
 ELEMENT, SDK = re.findall(r"```html\n(.*?)```", DOC, flags=re.DOTALL)

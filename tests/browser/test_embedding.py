@@ -18,9 +18,7 @@ from playwright.async_api import Browser, Page, expect
 from playwright.async_api import Error as PlaywrightError
 
 from tests.browser.test_buying import PHONE, fill_in, listen, signed_in
-from tests.journeys.conftest import Shop, opened, premises, shop
-
-__all__ = ["opened", "premises", "shop"]
+from tests.journeys.conftest import Shop
 
 PAGE = """<!doctype html><title>Partner</title>
 <p id="who"></p><button id="buy">Buy</button><p id="receipt"></p>

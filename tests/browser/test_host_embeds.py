@@ -7,9 +7,7 @@ from pathlib import Path
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.test_buying import DESKTOP, listen, signed_in
-from tests.journeys.conftest import Shop, opened, premises, shop
-
-__all__ = ["opened", "premises", "shop"]
+from tests.journeys.conftest import Shop
 
 PARTNER = "https://partner.example"
 

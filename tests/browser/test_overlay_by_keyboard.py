@@ -6,9 +6,7 @@ from playwright.async_api import Browser, expect
 
 from tests.browser.test_buying import DESKTOP, listen
 from tests.browser.watching import Seat, Wire, buys_out, ordered, takes_a_seat, watches
-from tests.journeys.conftest import Shop, opened, premises, shop
-
-__all__ = ["opened", "premises", "shop"]
+from tests.journeys.conftest import Shop
 
 FOCUS = """() => {
   let one = document.activeElement;

@@ -9,9 +9,7 @@ from playwright.async_api import Browser, Locator, expect
 
 from tests.browser.test_buying import fill_in, listen
 from tests.browser.watching import Seat, Wire, buys_out, ordered, takes_a_seat, watches
-from tests.journeys.conftest import Shop, opened, premises, shop
-
-__all__ = ["opened", "premises", "shop"]
+from tests.journeys.conftest import Shop
 
 ECHO_MS = 400
 UNDO_MS = 1_500

@@ -11,10 +11,8 @@ from playwright.async_api import Browser, expect
 
 from tests.browser.test_buying import listen
 from tests.browser.watching import Seat, Wire, buys_out, ordered, takes_a_seat, watches
-from tests.journeys.conftest import Shop, opened, own_shop, premises, shop
+from tests.journeys.conftest import Shop
 from tests.services.replica import Replica
-
-__all__ = ["opened", "own_shop", "premises", "shop"]
 
 _WATCH_FOR_STALE = """(overlay) => {
   const find = (id) => overlay.shadowRoot.getElementById(id);

@@ -9,9 +9,9 @@ from playwright.async_api import Browser, Page, expect
 from tests.browser.axe import findings
 from tests.browser.test_buying import DESKTOP, PHONE, fill_in, listen
 from tests.browser.test_embedding import Partner, answer_and_close, partner
-from tests.journeys.conftest import Shop, opened, premises, shop
+from tests.journeys.conftest import Shop
 
-__all__ = ["opened", "partner", "premises", "shop"]
+__all__ = ["partner"]
 
 PAGE = """<!doctype html><html lang="en"><title>Partner</title>
 <style>

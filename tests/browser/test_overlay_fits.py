@@ -10,9 +10,7 @@ from playwright.async_api import Browser, Locator, Page, ViewportSize, expect
 
 from tests.browser.test_buying import DESKTOP, PHONE
 from tests.browser.watching import Seat, Wire, takes_a_seat, watches
-from tests.journeys.conftest import Shop, opened, premises, shop
-
-__all__ = ["opened", "premises", "shop"]
+from tests.journeys.conftest import Shop
 
 LANGUAGES = {"en": "en-US", "es": "es-ES", "zh": "zh-CN"}
 SIDEWAYS: ViewportSize = {"width": 844, "height": 390}

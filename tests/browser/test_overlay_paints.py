@@ -11,9 +11,7 @@ from playwright.async_api import Browser, CDPSession, expect
 
 from tests.browser.test_buying import DESKTOP, PHONE
 from tests.browser.watching import Seat, Wire, takes_a_seat, watches
-from tests.journeys.conftest import Shop, opened, premises, shop
-
-__all__ = ["opened", "premises", "shop"]
+from tests.journeys.conftest import Shop
 
 UPDATES_A_SECOND = 50
 BURST = 5

@@ -12,9 +12,7 @@ import pytest
 from playwright.async_api import Browser, BrowserContext, Route, expect
 
 from tests.browser.test_buying import DESKTOP, PHONE, fill_in, listen, signed_in
-from tests.journeys.conftest import Shop, opened, premises, shop
-
-__all__ = ["opened", "premises", "shop"]
+from tests.journeys.conftest import Shop
 
 PAGES = ["/", "/shop", "/shop?q=zzzzzz", "/login", "/register", "/forgot", "/offline"]
 PRIVATE = ["/orders", "/account"]

@@ -12,10 +12,8 @@ import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.test_buying import DESKTOP, PHONE, listen
-from tests.journeys.conftest import Shop, opened, premises, shop
+from tests.journeys.conftest import Shop
 from tests.services.video import LiveEncoder, VideoHost, make_videos
-
-__all__ = ["opened", "premises", "shop"]
 
 AS_SAFARI = "window.ManagedMediaSource = class {};"
 """What tells that a browser plays HLS well by itself. This one plays the clips, at least."""
