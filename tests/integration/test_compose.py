@@ -102,7 +102,7 @@ async def test_a_shop_of_the_services_commands(
         "DROPCAST_BUS_URL": composed_redis.url(),
         "DROPCAST_TRUSTED_PROXIES": "127.0.0.1",
     }
-    set_up = run_command(_migrate(), settings)
+    set_up = run_command(SERVICES["migrate"]["command"], settings)
     assert set_up.returncode == 0, set_up.stderr
     await furnish(settings)
 
@@ -174,9 +174,3 @@ def test_nginx_takes_what_edge_writes_with_the_addresses_of_the_replicas(tmp_pat
     words = [path_of("nginx"), "-t", "-e", "stderr", "-p", str(tmp_path), "-c", str(configuration)]
     said = subprocess.run(words, capture_output=True, text=True, check=False)
     assert said.returncode == 0, said.stderr
-
-
-def _migrate() -> list[str]:
-    words: list[str] = SERVICES["migrate"]["command"]
-    known = run_command(["--help"], {}).stdout
-    return words if words[0] in known.split() else ["init-db"]
