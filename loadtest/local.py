@@ -20,7 +20,8 @@ from typing import NoReturn
 
 from loadtest.accounts import Account
 from loadtest.catalogue import SEED, goods
-from loadtest.errors import LoadtestError
+from loadtest.errors import CannotGoOn, LoadtestError
+from loadtest.front import KINDS, Front
 from loadtest.person import Person
 from loadtest.premises import HOST, Premises
 from loadtest.report import say
@@ -59,6 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     replicas = (options.replicas if sells else None) or SCENARIOS[options.scenario]
     pin = not sells and options.scenario != "search" if options.pin is None else options.pin
     pinned = pin and replicas == 1 and len(cores) > 1
+    try:
+        front = _front(options)
+    except LoadtestError as error:
+        print(f"loadtest.local: {error}", file=sys.stderr)
+        return 2
     shop = Premises(
         replicas=replicas,
         mariadb=replicas > 1 or sells or options.mariadb or options.scenario == "search",
@@ -68,6 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         drain_s=options.drain_s,
         binlog=options.binlog,
         rate_limits="on" if options.scenario == "signing_in" else "off",
+        front=front,
         buffer_pool_mb=384 if options.scenario == "search" else 128,  # the index fits in, as docs/operations.md asks
     )
     try:
@@ -109,6 +116,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--binlog", action="store_true", help="MariaDB writes a binary log as well, as a primary does")
     made.add_argument("--products", type=int, default=50_000, help="search: so many in the catalogue (%(default)s)")
     made.add_argument("--seed", type=int, default=SEED, help="search: of the catalogue and the queries (%(default)s)")
+    made.add_argument("--front", choices=KINDS, help="fan_out: nginx before the replica, measured apart")
+    made.add_argument("--front-unix", action="store_true", help="the replica listens on a Unix socket")
+    made.add_argument("--front-workers", default="1", help="of nginx (%(default)s)")
+    made.add_argument("--front-change", action="append", default=[], metavar="OLD=NEW", help="in its configuration")
+    made.add_argument("--stream-module", metavar="FILE", help="for --front tcp, where nginx has it as a module")
     made.add_argument("--straight", action="store_true", help="flash_sale: straight at the replicas, not at nginx")
     return made
 
@@ -122,6 +134,8 @@ def _words(options: argparse.Namespace, shop: Premises) -> list[str]:
     match options.scenario:
         case "fan_out":
             words += ["--redis", shop.redis_url, "--pid", str(pids[0]), "--buyers", str(options.buyers)]
+            words += ["--nginx-pid", str(shop.nginx.pid)] if shop.nginx else []
+            words += ["--ca", str(shop.ca)] if shop.ca else []
             needed = options.viewers + options.buyers
         case "flash_sale" | "mixed":
             each = _TICKETS_EACH[options.scenario]
@@ -156,6 +170,20 @@ def _words(options: argparse.Namespace, shop: Premises) -> list[str]:
     return [*words, "--stream", stream, "--tickets", str(tickets)]
 
 
+def _front(options: argparse.Namespace) -> Front | None:
+    if options.front is None:
+        return None
+    if options.scenario != "fan_out":
+        raise CannotGoOn("--front is for fan_out: the others have nginx before them where they need it")
+    return Front(
+        kind=options.front,
+        unix=options.front_unix,
+        workers=options.front_workers,
+        stream_module=options.stream_module,
+        changes=options.front_change,
+    )
+
+
 def _stocked(options: argparse.Namespace, shop: Premises) -> list[str]:
     """The command line of `search`, after its catalogue was put on the shelves."""
     stock(shop.database_url, goods(options.products, options.seed))
@@ -167,7 +195,7 @@ def _stocked(options: argparse.Namespace, shop: Premises) -> list[str]:
 
 
 async def _make_stream(shop: Premises, stream: str) -> None:
-    async with Person(shop.url, Account(HOST, shop.password)) as host:
+    async with Person(shop.url, Account(HOST, shop.password), ca=shop.ca) as host:
         await host.create_stream(stream, "Load")
         await host.start_stream(stream)
 
