@@ -297,32 +297,20 @@ def _listens(port: int) -> bool:
 
 
 def _answers(url: str, path: str, ca: Path | None = None) -> bool:
-    connection = _connection(url, ca)
+    scheme, _, host = url.partition("://")
+    connection = http.client.HTTPConnection(host or "localhost", timeout=2)
+    if scheme == "https":
+        connection = http.client.HTTPSConnection(host, timeout=2, context=ssl.create_default_context(cafile=ca))
     try:
+        if url.startswith("unix:"):
+            connection.sock = socket.socket(socket.AF_UNIX)
+            connection.sock.connect(url.removeprefix("unix:"))
         connection.request("GET", path)
         return connection.getresponse().status == 200
     except (OSError, http.client.HTTPException):
         return False
     finally:
         connection.close()
-
-
-def _connection(url: str, ca: Path | None) -> http.client.HTTPConnection:
-    scheme, _, host = url.partition("://")
-    if ca is not None:
-        return http.client.HTTPSConnection(host, timeout=2, context=ssl.create_default_context(cafile=ca))
-    return http.client.HTTPConnection(host, timeout=2) if scheme == "http" else _OverUnix(url.removeprefix("unix:"))
-
-
-class _OverUnix(http.client.HTTPConnection):
-    def __init__(self, file: str) -> None:
-        super().__init__("localhost", timeout=2)
-        self._file = file
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._file)
 
 
 def _path_of(name: str) -> str:

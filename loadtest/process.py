@@ -71,7 +71,7 @@ def step_back() -> None:
 
     A crowd stands for thousands of machines: it must not starve the database or the buyers that share its core.
     """
-    os.nice(_NICE - os.nice(0))
+    os.nice(_NICE)
 
 
 def allow_files(needed: int) -> None:

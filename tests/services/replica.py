@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import secrets
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -26,15 +27,16 @@ class Replica(Service):
 
     name = "replica"
 
-    def __init__(self, settings: Mapping[str, str]) -> None:
+    def __init__(self, settings: Mapping[str, str], *, unix: bool = False) -> None:
         super().__init__()
+        self._file = self.folder / "replica.sock" if unix else None
         self._settings = dict(settings)
         secrets_of_the_run.remember_settings(settings)
 
     @property
     def host(self) -> str:
-        """`host:port`, as an upstream of nginx."""
-        return f"127.0.0.1:{self.port}"
+        """`host:port` or, with `unix`, `unix:/path`, as an upstream of nginx."""
+        return f"unix:{self._file}" if self._file else f"127.0.0.1:{self.port}"
 
     @property
     def url(self) -> str:
@@ -62,6 +64,9 @@ class Replica(Service):
     def _readiness(self) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
         try:
+            if self._file:
+                connection.sock = socket.socket(socket.AF_UNIX)
+                connection.sock.connect(str(self._file))
             connection.request("GET", "/readyz")
             answer = connection.getresponse()
             return answer.status, answer.read()
