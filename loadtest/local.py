@@ -31,6 +31,7 @@ SCENARIOS = {
     "fan_out": 1,
     "flash_sale": 1,
     "mixed": 2,
+    "page_rush": 1,
     "reconnect_storm": 2,
     "rolling_drain": 2,
     "search": 1,
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cores = sorted(os.sched_getaffinity(0))
     sells = options.scenario in SELLS
     replicas = (options.replicas if sells else None) or SCENARIOS[options.scenario]
-    pin = not sells and options.scenario != "search" if options.pin is None else options.pin
+    pin = options.scenario == "fan_out" if options.pin is None else options.pin
     pinned = pin and replicas == 1 and len(cores) > 1
     try:
         front = _front(options)
@@ -116,7 +117,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--binlog", action="store_true", help="MariaDB writes a binary log as well, as a primary does")
     made.add_argument("--products", type=int, default=50_000, help="search: so many in the catalogue (%(default)s)")
     made.add_argument("--seed", type=int, default=SEED, help="search: of the catalogue and the queries (%(default)s)")
-    made.add_argument("--front", choices=KINDS, help="fan_out: nginx before the replica, measured apart")
+    made.add_argument("--front", choices=KINDS, help="fan_out, page_rush: nginx before it, measured apart")
     made.add_argument("--front-unix", action="store_true", help="the replica listens on a Unix socket")
     made.add_argument("--front-workers", default="1", help="of nginx (%(default)s)")
     made.add_argument("--front-change", action="append", default=[], metavar="OLD=NEW", help="in its configuration")
@@ -133,10 +134,11 @@ def _words(options: argparse.Namespace, shop: Premises) -> list[str]:
     pids, each = [replica.pid for replica, _ in shop.replicas], 1
     match options.scenario:
         case "fan_out":
-            words += ["--redis", shop.redis_url, "--pid", str(pids[0]), "--buyers", str(options.buyers)]
-            words += ["--nginx-pid", str(shop.nginx.pid)] if shop.nginx else []
-            words += ["--ca", str(shop.ca)] if shop.ca else []
+            words += ["--redis", shop.redis_url, "--buyers", str(options.buyers), *_servers(shop)]
             needed = options.viewers + options.buyers
+        case "page_rush":
+            words += _servers(shop)
+            needed = 0
         case "flash_sale" | "mixed":
             each = _TICKETS_EACH[options.scenario]
             words += ["--pid", *map(str, pids)]
@@ -159,9 +161,12 @@ def _words(options: argparse.Namespace, shop: Premises) -> list[str]:
         case _:
             replicas = zip(pids, shop.replicas, strict=True)
             return words + [word for pid, (_, url) in replicas for word in ("--replica", f"{pid}={url}")]
+    stream = f"load-{secrets.token_hex(4)}"
+    if options.scenario == "page_rush":
+        asyncio.run(_make_stream(shop, stream))
+        return [*words, "--page", f"/s/{stream}"]
     if options.guests:
         return words
-    stream = f"load-{secrets.token_hex(4)}"
     asyncio.run(_make_stream(shop, stream))
     tickets = shop.folder / "tickets"
     tickets.touch(mode=0o600)
@@ -170,13 +175,19 @@ def _words(options: argparse.Namespace, shop: Premises) -> list[str]:
     return [*words, "--stream", stream, "--tickets", str(tickets)]
 
 
+def _servers(shop: Premises) -> list[str]:
+    words = ["--pid", str(shop.replicas[0][0].pid)]
+    words += ["--nginx-pid", str(shop.nginx.pid)] if shop.nginx else []
+    return words + (["--ca", str(shop.ca)] if shop.ca else [])
+
+
 def _front(options: argparse.Namespace) -> Front | None:
-    if options.front is None:
+    if options.front is None and options.scenario != "page_rush":
         return None
-    if options.scenario != "fan_out":
-        raise CannotGoOn("--front is for fan_out: the others have nginx before them where they need it")
+    if options.scenario not in ("fan_out", "page_rush"):
+        raise CannotGoOn("--front is for fan_out and page_rush: the others have nginx where they need it")
     return Front(
-        kind=options.front,
+        kind=options.front or "http",
         unix=options.front_unix,
         workers=options.front_workers,
         stream_module=options.stream_module,
