@@ -19,6 +19,7 @@ from tests.services.nginx import Nginx
 from tests.services.replica import Replica
 
 StartNginx = Callable[..., Nginx]
+LIBRARY = "css/vendor/tabler.min.css"  # of the admin side's library, which brings it uncompressed
 
 
 @pytest_asyncio.fixture
@@ -92,6 +93,19 @@ async def test_a_page_and_its_files_come_over_one_connection_and_from_nginx_the_
         entry["cache"] for entry in nginx.access_log(lines=len(files) * 2 + 4) if entry["path"] in (*files, foreign)
     ]
     assert told == ["MISS"] * len(files) + ["HIT"] * len(files) + ["MISS"] * 3
+
+
+async def test_files_and_pages_are_compressed_once_and_answers_in_json_never(secure: Shop) -> None:
+    nginx = secure.nginx
+    async with httpx.AsyncClient(base_url=nginx.url, trust_env=False, verify=tls.trusting()) as browser:
+        page = await browser.get("/")
+        file = next(word for word in page.text.split('"') if word.startswith("/static/"))
+        for path in ("/", file, "/embed.js", f"/admin/static/{LIBRARY}"):
+            answer = await browser.get(path)
+            assert answer.status_code == 200, path
+            assert answer.headers.get("content-encoding") == "gzip", path
+        for path in ("/api/streams", "/api/products", "/admin/"):
+            assert "content-encoding" not in (await browser.get(path)).headers, path
 
 
 @pytest.mark.parametrize("unix", [False, True], ids=["TCP", "Unix sockets"])
