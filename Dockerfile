@@ -32,6 +32,7 @@ COPY loadtest loadtest
 COPY client client
 COPY --from=browser /client/node_modules/hls.js/LICENSE client/node_modules/hls.js/
 COPY --from=browser /client/node_modules/hls.js/dist/hls.light.min.mjs client/node_modules/hls.js/dist/
+COPY --from=browser /client/node_modules/hls.js/dist/hls.worker.js client/node_modules/hls.js/dist/
 # Compiled once, here: nobody can write beside the sources later, and nobody has to look at their times.
 RUN echo /opt/dropcast >"$(echo venv/lib/python3.*/site-packages)/dropcast.pth" \
     && printf '%s\n' '#!/opt/dropcast/venv/bin/python' 'from server.__main__ import main' 'main()' >venv/bin/dropcast \

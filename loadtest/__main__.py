@@ -37,7 +37,7 @@ def _leave_at_once(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from loadtest import demo, fan_out, flash_sale, mixed, reconnect_storm, rolling_drain, search, signing_in
+    from loadtest import demo, fan_out, flash_sale, mixed, page_rush, reconnect_storm, rolling_drain, search, signing_in
 
     parser = argparse.ArgumentParser(
         prog="python -m loadtest",
@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         ("fan_out", fan_out, INTERRUPTED),
         ("flash_sale", flash_sale, INTERRUPTED),
         ("mixed", mixed, INTERRUPTED),
+        ("page_rush", page_rush, INTERRUPTED),
         ("reconnect_storm", reconnect_storm, INTERRUPTED),
         ("rolling_drain", rolling_drain, INTERRUPTED),
         ("search", search, INTERRUPTED),

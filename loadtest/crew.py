@@ -31,7 +31,7 @@ class Crew:
 
     With `first_url` everyone comes there at first, and back to `url`. With `straight_at` the processes go to these
     replicas in turn instead of `url`. `orders` makes viewers who can be asked to `order`; `tickets_each` in a row are
-    then one viewer's own.
+    then one viewer's own. With `ca`, the file of a certificate to trust, they speak TLS.
     Raises `CannotGoOn` when a process of the crowd ends before it is asked to. Leaving the block ends all of them.
     """
 
@@ -50,6 +50,8 @@ class Crew:
         first_url: str | None = None,
         straight_at: Sequence[str] = (),
         orders: bool = False,
+        ca: str | None = None,
+        header_bytes: int = 0,
     ) -> None:
         if viewers > workers * VIEWERS_MAX:
             raise CannotGoOn(f"{viewers} viewers need more than {workers} processes of {VIEWERS_MAX}: raise --workers")
@@ -60,7 +62,7 @@ class Crew:
         self._plans = [
             Plan(
                 host=(address := addresses[number % len(addresses)]).hostname or "127.0.0.1",
-                port=address.port or 80,
+                port=address.port or (443 if ca else 80),
                 path=f"/ws/{stream}",
                 viewers=share,
                 rate_per_s=rate_per_s * share / viewers,
@@ -71,6 +73,8 @@ class Crew:
                 source=f"127.0.0.{2 + number}" if (address.hostname or "").startswith("127.") else None,
                 core=core,
                 orders=orders,
+                ca=ca,
+                header_bytes=header_bytes,
             )
             for number, share in enumerate(shares)
             if share

@@ -13,6 +13,7 @@ import os
 import random
 import signal
 import socket
+import ssl
 import sys
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
@@ -54,9 +55,11 @@ class Crowd:
         self.tally = Tally()
         self.upgrade = (
             f"GET {plan.path} HTTP/1.1\r\nHost: {plan.host}:{plan.port}\r\nUpgrade: websocket\r\n"
-            "Connection: Upgrade\r\nSec-WebSocket-Key: ZHJvcGNhc3QtbG9hZHRlcw==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Key: ZHJvcGNhc3QtbG9hZHRlcw==\r\nSec-WebSocket-Version: 13\r\n"
+            f"{_padding(plan.header_bytes)}\r\n"
         ).encode("ascii")
         self._plan = plan
+        self._tls = ssl.create_default_context(cafile=plan.ca) if plan.ca else None
         self._book = Book()
         self._clickers = [Clicker(self, self._book, number) for number in range(plan.viewers)] if plan.orders else []
         self._watchers: Sequence[Watcher] = self._clickers or [Watcher(self) for _ in range(plan.viewers)]
@@ -213,7 +216,7 @@ class Crowd:
     async def _connect(self, watcher: Watcher, host: str, port: int) -> None:
         loop, source = asyncio.get_running_loop(), self._plan.source
         if source is None:
-            await loop.create_connection(lambda: watcher, host, port)
+            await loop.create_connection(lambda: watcher, host, port, ssl=self._tls)
             return
         sock = socket.socket()
         try:
@@ -222,10 +225,16 @@ class Crowd:
             sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
             sock.bind((source, 0))
             await loop.sock_connect(sock, (host, port))
-            await loop.create_connection(lambda: watcher, sock=sock)
+            name = host if self._tls else None
+            await loop.create_connection(lambda: watcher, sock=sock, ssl=self._tls, server_hostname=name)
         except BaseException:
             sock.close()
             raise
+
+
+def _padding(size: int) -> str:
+    head = "User-Agent: "
+    return f"{head}{'x' * max(0, size - len(head) - 2)}\r\n" if size else ""
 
 
 async def serve(lines: asyncio.StreamReader, say: Callable[[Answer], None]) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic, time
 
 from loadtest.accounts import StandardInput
@@ -23,8 +23,8 @@ from loadtest.crew import Crew, audit
 from loadtest.crowd import Report
 from loadtest.errors import CannotGoOn
 from loadtest.options import read_tickets, within
-from loadtest.person import Person, wait_ready
-from loadtest.process import cpu_s, rss_kb
+from loadtest.person import Person, wait_answering, wait_ready
+from loadtest.process import cpu_s, rss_kb, workers
 from loadtest.report import Progress, percentile
 from loadtest.summary import add_arguments as add_summary_arguments
 from loadtest.summary import finish
@@ -51,6 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seconds", type=within(1, 120), default=8, help="how long at --rate (%(default)s)")
     add("--redis", default="redis://127.0.0.1:6379/0", help="the shop's DROPCAST_BUS_URL (%(default)s)")
     add("--pid", type=int, nargs="*", default=[], help="the replica's process, to measure its CPU and memory")
+    add("--nginx-pid", type=int, help="nginx's master before the replica, to measure its workers as well")
+    add("--ca", metavar="FILE", help="the certificate to trust, when the shop speaks TLS")
+    add("--header-bytes", type=within(0, 4_000), default=0, help="more in each upgrade, as browsers send (%(default)s)")
     add("--stream", help="an own, live stream without a drop (default: makes one); needed with --tickets")
     add("--tickets", metavar="FILE", help="of `dropcast mint-tickets`: one for each viewer and buyer; else guests")
     add("--buyers", type=within(0, 500), default=0, help="who order meanwhile; need tickets (%(default)s)")
@@ -70,10 +73,15 @@ async def run(options: argparse.Namespace, stop: asyncio.Event) -> int:  # noqa:
         raise CannotGoOn("--tickets are for one stream: name it with --stream")
     if options.buyers and not options.tickets:
         raise CannotGoOn("--buyers need --tickets")
+    if options.buyers and options.ca:
+        raise CannotGoOn("--buyers do not know --ca: measure them without TLS")
     accounts = await StandardInput().accounts(_ACCOUNTS_WITHIN_S)
-    await wait_ready(options.url, _READY_WITHIN_S)
+    if options.nginx_pid:
+        await wait_answering(options.url, _READY_WITHIN_S, options.ca)
+    else:
+        await wait_ready(options.url, _READY_WITHIN_S)
     tickets = read_tickets(options.tickets)
-    async with Person(options.url, accounts.host) as host:
+    async with Person(options.url, accounts.host, ca=options.ca) as host:
         stream = options.stream or f"fan-out-{secrets.token_hex(4)}"
         if not options.stream:
             await host.create_stream(stream, "Fan-out")
@@ -94,7 +102,8 @@ async def _ours(
         await buyers.stock_up(host, options.product)
     start = (await host.stream(stream)).seq
     async with bus(options.redis, stream) as publisher, _crew(options, options.url, stream, tickets) as crew:
-        line = Line(crew, publisher, options.pid, start)
+        nginx = workers(options.nginx_pid) if options.nginx_pid else ()
+        line = Line(crew, publisher, {"": options.pid, "nginx_": nginx}, start)
         figures = await line.gather()
         for window in options.window:
             figures |= await line.full_speed(window, options.messages)
@@ -110,7 +119,7 @@ async def _ours(
 
 async def _theirs(options: argparse.Namespace) -> tuple[dict[str, float], list[str]]:
     async with textbook(options.server_core) as peer, _crew(options, peer.url, Textbook.STREAM, ()) as crew:
-        line = Line(crew, peer, [peer.pid], 0)
+        line = Line(crew, peer, {"": [peer.pid]}, 0)
         figures = await line.gather()
         for window in options.window:
             figures |= await line.full_speed(window, options.peer_messages)
@@ -121,23 +130,26 @@ async def _theirs(options: argparse.Namespace) -> tuple[dict[str, float], list[s
 
 
 class Line:
-    """From a publisher through a server to a crowd, and the gauges along it. `seq` is the last event published."""
+    """From a publisher through servers to a crowd, and the gauges along it. `seq` is the last event published.
 
-    def __init__(self, crew: Crew, publisher: Publisher, pids: Sequence[int], seq: int) -> None:
+    `pids` are the processes of each server, by what its figures' names begin with.
+    """
+
+    def __init__(self, crew: Crew, publisher: Publisher, pids: Mapping[str, Sequence[int]], seq: int) -> None:
         self._crew = crew
         self._publisher = publisher
-        self._pids = pids
+        self._pids = {server: processes for server, processes in pids.items() if processes}
         self.seq = seq
 
     async def gather(self) -> dict[str, float]:
-        """Waits for everyone; how long it took, and what each idle viewer costs the server."""
-        before, began = sum(map(rss_kb, self._pids)), monotonic()
+        """Waits for everyone; how long it took, and what each idle viewer costs the servers."""
+        before, began = self._all(rss_kb), monotonic()
         await self._crew.gathered(_GATHERS_WITHIN_S)
         took_s = monotonic() - began
         await asyncio.sleep(_SETTLES_S)
-        grown = sum(map(rss_kb, self._pids)) - before
         figures = {"viewers": float(self._crew.viewers), "connected_per_s": self._crew.viewers / took_s}
-        return figures | ({"kb_per_idle_viewer": grown / self._crew.viewers} if self._pids else {})
+        now = self._all(rss_kb)
+        return figures | {f"{one}kb_per_idle_viewer": (now[one] - before[one]) / self._crew.viewers for one in now}
 
     async def full_speed(self, window: int, messages: int) -> dict[str, float]:
         """Windows one after the other, each when everyone has the one before."""
@@ -145,19 +157,21 @@ class Line:
             await self.publish_window(window)
         windows = max(1, messages // window)
         bar = Progress(f"window {window}", windows)
-        server_s, crowd_s, began = self._cpu_s(), self._crew.cpu_s(), monotonic()
+        servers_s, crowd_s, began = self._all(cpu_s), self._crew.cpu_s(), monotonic()
         for number in range(windows):
             await self.publish_window(window)
             bar.show(number + 1)
         took_s = monotonic() - began
-        server_s, crowd_s = self._cpu_s() - server_s, self._crew.cpu_s() - crowd_s
+        now_s, crowd_s = self._all(cpu_s), self._crew.cpu_s() - crowd_s
         bar.clear()
         deliveries = windows * window * self._crew.viewers
-        figures = {
+        each = {
+            f"{one}cpu_s_per_million_window_{window}": (now_s[one] - servers_s[one]) * 1e6 / deliveries for one in now_s
+        }
+        return each | {
             f"deliveries_per_s_window_{window}": deliveries / took_s,
             f"crowd_us_per_event_window_{window}": crowd_s * 1e6 / deliveries,
         }
-        return ({f"cpu_s_per_million_window_{window}": server_s * 1e6 / deliveries} if self._pids else {}) | figures
 
     async def paced(self, rate: int, seconds: int) -> dict[str, float]:
         """Events at fixed times: when the last viewer had each, from the time it was meant to be published."""
@@ -200,8 +214,8 @@ class Line:
             found = "; ".join(audit(await self._crew.report(), self.seq))
             raise CannotGoOn(f"{behind} viewers had no event {self.seq} in {_REACHES_WITHIN_S:.0f} s: {found}")
 
-    def _cpu_s(self) -> float:
-        return sum(map(cpu_s, self._pids))
+    def _all(self, gauge: Callable[[int], float]) -> dict[str, float]:
+        return {server: sum(map(gauge, processes)) for server, processes in self._pids.items()}
 
 
 def _crew(options: argparse.Namespace, url: str, stream: str, tickets: Sequence[str]) -> Crew:
@@ -213,6 +227,8 @@ def _crew(options: argparse.Namespace, url: str, stream: str, tickets: Sequence[
         rate_per_s=options.connect_rate,
         tickets=tickets[options.buyers :],
         core=options.crowd_core,
+        ca=options.ca if url == options.url else None,
+        header_bytes=options.header_bytes,
     )
 
 

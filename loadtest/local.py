@@ -20,7 +20,8 @@ from typing import NoReturn
 
 from loadtest.accounts import Account
 from loadtest.catalogue import SEED, goods
-from loadtest.errors import LoadtestError
+from loadtest.errors import CannotGoOn, LoadtestError
+from loadtest.front import KINDS, Front
 from loadtest.person import Person
 from loadtest.premises import HOST, Premises
 from loadtest.report import say
@@ -30,6 +31,7 @@ SCENARIOS = {
     "fan_out": 1,
     "flash_sale": 1,
     "mixed": 2,
+    "page_rush": 1,
     "reconnect_storm": 2,
     "rolling_drain": 2,
     "search": 1,
@@ -57,8 +59,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cores = sorted(os.sched_getaffinity(0))
     sells = options.scenario in SELLS
     replicas = (options.replicas if sells else None) or SCENARIOS[options.scenario]
-    pin = not sells and options.scenario != "search" if options.pin is None else options.pin
+    pin = options.scenario == "fan_out" if options.pin is None else options.pin
     pinned = pin and replicas == 1 and len(cores) > 1
+    try:
+        front = _front(options)
+    except LoadtestError as error:
+        print(f"loadtest.local: {error}", file=sys.stderr)
+        return 2
     shop = Premises(
         replicas=replicas,
         mariadb=replicas > 1 or sells or options.mariadb or options.scenario == "search",
@@ -68,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         drain_s=options.drain_s,
         binlog=options.binlog,
         rate_limits="on" if options.scenario == "signing_in" else "off",
+        front=front,
         buffer_pool_mb=384 if options.scenario == "search" else 128,  # the index fits in, as docs/operations.md asks
     )
     try:
@@ -109,6 +117,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--binlog", action="store_true", help="MariaDB writes a binary log as well, as a primary does")
     made.add_argument("--products", type=int, default=50_000, help="search: so many in the catalogue (%(default)s)")
     made.add_argument("--seed", type=int, default=SEED, help="search: of the catalogue and the queries (%(default)s)")
+    made.add_argument("--front", choices=KINDS, help="fan_out, page_rush: nginx before it, measured apart")
+    made.add_argument("--front-unix", action="store_true", help="the replica listens on a Unix socket")
+    made.add_argument("--front-workers", default="1", help="of nginx (%(default)s)")
+    made.add_argument("--front-change", action="append", default=[], metavar="OLD=NEW", help="in its configuration")
+    made.add_argument("--stream-module", metavar="FILE", help="for --front tcp, where nginx has it as a module")
     made.add_argument("--straight", action="store_true", help="flash_sale: straight at the replicas, not at nginx")
     return made
 
@@ -121,8 +134,11 @@ def _words(options: argparse.Namespace, shop: Premises) -> list[str]:
     pids, each = [replica.pid for replica, _ in shop.replicas], 1
     match options.scenario:
         case "fan_out":
-            words += ["--redis", shop.redis_url, "--pid", str(pids[0]), "--buyers", str(options.buyers)]
+            words += ["--redis", shop.redis_url, "--buyers", str(options.buyers), *_servers(shop)]
             needed = options.viewers + options.buyers
+        case "page_rush":
+            words += _servers(shop)
+            needed = 0
         case "flash_sale" | "mixed":
             each = _TICKETS_EACH[options.scenario]
             words += ["--pid", *map(str, pids)]
@@ -145,15 +161,38 @@ def _words(options: argparse.Namespace, shop: Premises) -> list[str]:
         case _:
             replicas = zip(pids, shop.replicas, strict=True)
             return words + [word for pid, (_, url) in replicas for word in ("--replica", f"{pid}={url}")]
+    stream = f"load-{secrets.token_hex(4)}"
+    if options.scenario == "page_rush":
+        asyncio.run(_make_stream(shop, stream))
+        return [*words, "--page", f"/s/{stream}"]
     if options.guests:
         return words
-    stream = f"load-{secrets.token_hex(4)}"
     asyncio.run(_make_stream(shop, stream))
     tickets = shop.folder / "tickets"
     tickets.touch(mode=0o600)
     lasting = ("--each", str(each), "--ttl-seconds", str(_TICKETS_LAST_S))
     tickets.write_text(shop.dropcast("mint-tickets", "--stream", stream, "--viewers", str(needed), *lasting), "ascii")
     return [*words, "--stream", stream, "--tickets", str(tickets)]
+
+
+def _servers(shop: Premises) -> list[str]:
+    words = ["--pid", str(shop.replicas[0][0].pid)]
+    words += ["--nginx-pid", str(shop.nginx.pid)] if shop.nginx else []
+    return words + (["--ca", str(shop.ca)] if shop.ca else [])
+
+
+def _front(options: argparse.Namespace) -> Front | None:
+    if options.front is None and options.scenario != "page_rush":
+        return None
+    if options.scenario not in ("fan_out", "page_rush"):
+        raise CannotGoOn("--front is for fan_out and page_rush: the others have nginx where they need it")
+    return Front(
+        kind=options.front or "http",
+        unix=options.front_unix,
+        workers=options.front_workers,
+        stream_module=options.stream_module,
+        changes=options.front_change,
+    )
 
 
 def _stocked(options: argparse.Namespace, shop: Premises) -> list[str]:
@@ -167,7 +206,7 @@ def _stocked(options: argparse.Namespace, shop: Premises) -> list[str]:
 
 
 async def _make_stream(shop: Premises, stream: str) -> None:
-    async with Person(shop.url, Account(HOST, shop.password)) as host:
+    async with Person(shop.url, Account(HOST, shop.password), ca=shop.ca) as host:
         await host.create_stream(stream, "Load")
         await host.start_stream(stream)
 

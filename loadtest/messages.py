@@ -35,6 +35,12 @@ class Plan(msgspec.Struct, frozen=True):
     source: str | None = None
     """The local address the viewers come from: each has ports of its own."""
 
+    ca: str | None = None
+    """The file of the certificate to trust, when the viewers speak TLS."""
+
+    header_bytes: int = 0
+    """Added to the upgrade: a browser says much more than is needed."""
+
     core: int | None = None
     cap_s: float = 15.0
     """The longest wait of the backoff."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import ssl
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
@@ -71,11 +73,12 @@ class Person:
     A session that has run out is renewed once without a word.
     """
 
-    def __init__(self, url: str, account: Account) -> None:
+    def __init__(self, url: str, account: Account, *, ca: str | Path | None = None) -> None:
         self.url = url.rstrip("/")
         self._account = account
         # trust_env: proxies of the machine are not for a load test
-        self._http = httpx.AsyncClient(base_url=self.url, timeout=_TIMEOUT_S, trust_env=False)
+        verify = _trusting(ca)
+        self._http = httpx.AsyncClient(base_url=self.url, timeout=_TIMEOUT_S, trust_env=False, verify=verify)
         self._signed_in = False
 
     async def __aenter__(self) -> Self:
@@ -190,14 +193,14 @@ async def wait_ready(url: str, within_s: float) -> None:
     await _wait(url, "/readyz", within_s)
 
 
-async def wait_answering(url: str, within_s: float) -> None:
+async def wait_answering(url: str, within_s: float, ca: str | None = None) -> None:
     """The same for a proxy, which keeps /readyz for operators: waits until the list of streams comes through it."""
-    await _wait(url, "/api/streams", within_s)
+    await _wait(url, "/api/streams", within_s, ca)
 
 
-async def _wait(url: str, path: str, within_s: float) -> None:
+async def _wait(url: str, path: str, within_s: float, ca: str | None = None) -> None:
     until = time.monotonic() + within_s
-    async with httpx.AsyncClient(base_url=url, timeout=2.0, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=url, timeout=2.0, trust_env=False, verify=_trusting(ca)) as http:
         while True:
             try:
                 if (await http.get(path)).is_success:
@@ -207,6 +210,10 @@ async def _wait(url: str, path: str, within_s: float) -> None:
             if time.monotonic() > until:
                 raise Gone(f"no server was ready at {url} within {within_s:.0f} s")
             await asyncio.sleep(_READY_POLL_S)
+
+
+def _trusting(ca: str | Path | None) -> ssl.SSLContext | bool:
+    return ssl.create_default_context(cafile=ca) if ca else True
 
 
 def _read(answer: httpx.Response, kind: type[T]) -> T:

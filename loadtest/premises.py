@@ -12,6 +12,7 @@ import random
 import secrets
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,7 @@ from typing import Self
 import pymysql  # type: ignore[import-untyped,unused-ignore]
 
 from loadtest.errors import CannotGoOn
+from loadtest.front import Front
 from loadtest.process import pin
 
 PASSWORD_BYTES = 18
@@ -121,11 +123,16 @@ class Premises:
         binlog: bool = False,
         rate_limits: str = "off",
         buffer_pool_mb: int = 128,
+        front: Front | None = None,
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="dc-load-", dir="/tmp"))
         self.redis_url = ""
         self.database_url = ""
         self.url = ""
+        self.ca: Path | None = None
+        """The certificate to trust, where viewers speak TLS."""
+
+        self.nginx: Program | None = None
         self.replicas: list[tuple[Program, str]] = []
         self.database: Program | None = None
         self.password = secrets.token_urlsafe(PASSWORD_BYTES)
@@ -138,6 +145,8 @@ class Premises:
         self._binlog = binlog
         self._rate_limits = rate_limits
         self._buffer_pool_mb = buffer_pool_mb
+        self._front = front or (Front(workers="auto") if replicas > 1 else None)
+        self._front_core = server_core if front else None
         self._programs: list[Program] = []
         self._settings: dict[str, str] = {}
 
@@ -176,7 +185,6 @@ class Premises:
 
     def _open(self) -> None:
         self.redis_url = self._redis()
-        many = self._count > 1
         database = self._mariadb() if self._with_mariadb else f"sqlite+aiosqlite:///{self.folder}/dropcast.db"
         self._settings = {
             "DROPCAST_DATABASE_URL": database,
@@ -190,19 +198,20 @@ class Premises:
         self.dropcast("seed-demo")
         self.create_user(HOST, "host")
         for number in range(self._count):
-            port = free_port()
+            unix = self._front is not None and self._front.unix
+            bind = f"unix:{self.folder}/{number}.sock" if unix else f"127.0.0.1:{free_port()}"
             words = [sys.executable, "-m", "server", "serve"]
             replica = self._run(
                 f"replica-{number}",
                 words,
-                environment=self._environment({"DROPCAST_BIND": f"127.0.0.1:{port}"}),
+                environment=self._environment({"DROPCAST_BIND": bind}),
                 core=self._server_core,
                 keep_up=self._keep_up,
             )
-            self.replicas.append((replica, f"http://127.0.0.1:{port}"))
+            self.replicas.append((replica, bind if unix else f"http://{bind}"))
         for replica, url in self.replicas:
             replica.await_(lambda url=url: _answers(url, "/readyz"))  # type: ignore[misc]
-        self.url = self._nginx() if many else self.replicas[0][1]
+        self.url = self._nginx(self._front) if self._front else self.replicas[0][1]
 
     def _close(self) -> None:
         for program in reversed(self._programs):
@@ -243,21 +252,14 @@ class Premises:
         self.database_url = f"mysql://{user}:{password}@127.0.0.1:{port}/{user}"
         return f"mysql+aiomysql://{user}:{password}@127.0.0.1:{port}/{user}"
 
-    def _nginx(self) -> str:
+    def _nginx(self, front: Front) -> str:
         port = free_port()
-        words = [sys.executable, "-m", "nginx", "render", "--listen", f"127.0.0.1:{port}", "--prefix", str(self.folder)]
-        if os.geteuid() == 0:
-            words += ["--user", "root"]  # root's workers may not enter root's temporary folder else
-        for _, url in self.replicas:
-            words += ["--upstream", url.removeprefix("http://")]
-        rendered = subprocess.run(words, env=self._environment({}), capture_output=True, text=True, check=False)  # noqa: S603
-        if rendered.returncode:
-            raise CannotGoOn(f"nginx render: {rendered.stderr[-1000:]}")
-        configuration = self.folder / "nginx.conf"
-        configuration.write_text(rendered.stdout, "utf-8")
+        upstreams = [url.removeprefix("http://") for _, url in self.replicas]
+        configuration, self.ca = front.write(self.folder, port, upstreams)
         start = [_path_of("nginx"), "-p", str(self.folder), "-c", str(configuration), "-e", "stderr"]
-        url = f"http://127.0.0.1:{port}"
-        self._run("nginx", start, dies_by="TERM").await_(lambda: _answers(url, "/api/streams"))
+        url = f"http{'s' if front.tls else ''}://127.0.0.1:{port}"
+        self.nginx = self._run("nginx", start, dies_by="TERM", core=self._front_core)
+        self.nginx.await_(lambda: _answers(url, "/api/streams", self.ca))
         return url
 
     def _run(
@@ -294,9 +296,15 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _answers(url: str, path: str) -> bool:
-    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=2)
+def _answers(url: str, path: str, ca: Path | None = None) -> bool:
+    scheme, _, host = url.partition("://")
+    connection = http.client.HTTPConnection(host or "localhost", timeout=2)
+    if scheme == "https":
+        connection = http.client.HTTPSConnection(host, timeout=2, context=ssl.create_default_context(cafile=ca))
     try:
+        if url.startswith("unix:"):
+            connection.sock = socket.socket(socket.AF_UNIX)
+            connection.sock.connect(url.removeprefix("unix:"))
         connection.request("GET", path)
         return connection.getresponse().status == 200
     except (OSError, http.client.HTTPException):

@@ -30,6 +30,14 @@ def rss_kb(pid: int) -> int:
     return next((int(line.split()[1]) for line in lines if line.startswith("VmRSS:")), 0)
 
 
+def workers(pid: int) -> list[int]:
+    """The processes that this one has started: nginx's workers, of its master."""
+    try:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()]
+    except OSError:
+        raise CannotGoOn(f"there is no process {pid} any more") from None
+
+
 def alive(pid: int) -> bool:
     """Whether a process runs; a zombie does not."""
     try:
@@ -63,7 +71,7 @@ def step_back() -> None:
 
     A crowd stands for thousands of machines: it must not starve the database or the buyers that share its core.
     """
-    os.nice(_NICE - os.nice(0))
+    os.nice(_NICE)
 
 
 def allow_files(needed: int) -> None:

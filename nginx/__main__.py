@@ -2,6 +2,6 @@
 
 import sys
 
-from nginx.render import main
+from nginx.command import main
 
 sys.exit(main())

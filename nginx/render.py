@@ -1,42 +1,32 @@
-"""Fills in the template: `python -m nginx render --listen … --upstream … > nginx.conf`."""
+"""Fills in the templates: `python -m nginx render --listen … --upstream … > nginx.conf`."""
 
 from __future__ import annotations
 
-import argparse
-import re
 import string
-import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from importlib import resources
-from ipaddress import IPv6Address, ip_address, ip_network
+
+from nginx import checks
+from nginx.limits import Limits
 
 PORTS_PER_UPSTREAM = 60_999 - 32_768 + 1
 """Connections one machine can open to one TCP address with Linux's default `ip_local_port_range`."""
 
 FILES_BESIDE_CONNECTIONS = 512
-"""Files a worker needs besides its connections: logs, listening sockets, bodies kept on disk."""
+"""Files a worker needs besides its connections: logs, listening sockets, the cache, bodies kept on disk."""
 
-_HOST = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*")
-_PATH = re.compile(r"[A-Za-z0-9._/@+~-]+")
-_SERVER_NAME = re.compile(r"_|(?:\*\.)?[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*")
-_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-_WORKERS = re.compile(r"auto|[1-9][0-9]{0,3}")
-_SIZE = re.compile(r"[1-9][0-9]*[km]?")
+HTTPS = 443
 
-_TLS = """
-        ssl_certificate {};
-        ssl_certificate_key {};
-        ssl_protocols TLSv1.2 TLSv1.3;
-        ssl_session_cache shared:tls:10m;  # 40,000 viewers come back without a whole handshake
-        ssl_session_timeout 1h;
-        ssl_session_tickets off;"""
+_ASK_EVERY_S = 5  # a replica that leaves is forgotten before its drain is over
 
-_REDIRECT = """
-    server {{
-        listen {};
-        return 308 https://$host$request_uri;
-    }}"""
+_SESSIONS_PER_MB = 4_000  # ssl_session_cache, nginx's documentation
+_SESSIONS_PER_HANDSHAKE = 2  # what OpenSSL sends with TLS 1.3
+_CIPHERS = ":".join(
+    f"ECDHE-{kind}-{cipher}"
+    for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305")
+    for kind in ("ECDSA", "RSA")
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,14 +36,26 @@ class Proxy:
     With a `prefix` (an absolute folder that exists) every path is written out below it; without one, paths are
     relative to the folder nginx is started with (`-p`). `operators` are the networks that may ask /metrics,
     /livez and /readyz through the proxy. `user` is whom root's workers become; leave it out for anybody else.
-    With a `resolver` the upstreams are names that stand for any number of replicas, asked for again every five
-    seconds (nginx 1.27.3 and newer). `certificate` and `key` are files of PEM: TLS; `redirect` is then an address at
-    which plain HTTP is sent there.
+
+    With a `resolver` (a name server) the upstreams are names that stand for any number of replicas, asked for again
+    every five seconds; that takes nginx 1.27.3 or newer.
+
+    TLS takes both `tls_certificate` (with its chain) and `tls_key`, absolute paths. `redirect` is a second, plain
+    address that sends everybody to `https_port`. `behind` are the networks of another proxy in front, whose
+    `X-Forwarded-For` and `-Proto` count.
     """
 
     listen: str
     upstreams: Sequence[str]
+    resolver: str | None = None
     server_name: str = "_"
+    tls_certificate: str | None = None
+    tls_key: str | None = None
+    tls_cache_mb: int = 16
+    redirect: str | None = None
+    https_port: int = HTTPS
+    behind: Sequence[str] = ()
+    limits: Limits = field(default_factory=Limits)
     prefix: str | None = None
     pid: str | None = None
     access_log: str | None = None
@@ -65,10 +67,6 @@ class Proxy:
     open_files: int | None = None
     worker_shutdown_s: int = 30
     body_max: str = "8m"
-    resolver: str | None = None
-    certificate: str | None = None
-    key: str | None = None
-    redirect: str | None = None
 
 
 class _Template(string.Template):
@@ -81,111 +79,108 @@ def render(proxy: Proxy) -> str:
     """The configuration's text. Raises `ValueError`, naming the value, for anything nginx could read otherwise."""
     if not proxy.upstreams:
         raise ValueError("no upstream: give at least one --upstream host:port or unix:/path")
-    upstreams = [address(upstream) for upstream in proxy.upstreams]
+    upstreams = [checks.address(upstream) for upstream in proxy.upstreams]
     if len(set(upstreams)) != len(upstreams):
         raise ValueError("the same upstream twice: each replica has one address")
-    if (proxy.certificate is None) != (proxy.key is None) or (proxy.redirect and not proxy.certificate):
-        raise ValueError("TLS needs both a certificate and its key, and a redirect needs TLS")
     files = proxy.open_files or proxy.worker_connections + FILES_BESIDE_CONNECTIONS
-    prefix = f"{_path(proxy.prefix).rstrip('/')}/" if proxy.prefix else ""
-    return _Template(_text()).substitute(
-        listen=address(proxy.listen, wildcard=True),
-        server_name=_matched(_SERVER_NAME, proxy.server_name, "server name"),
+    prefix = f"{checks.path(proxy.prefix).rstrip('/')}/" if proxy.prefix else ""
+    server_name = checks.matched(checks.SERVER_NAME, proxy.server_name, "server name")
+    tls = _tls(proxy)
+    return _filled(
+        "dropcast.conf.template",
+        listen=checks.address(proxy.listen, wildcard=True),
+        listen_tls=_listen_tls(proxy) if tls else "",
+        server_name=server_name,
+        tls=tls,
+        redirect=_redirect(proxy, server_name),
+        behind=_behind(proxy.behind),
+        proto="$forwarded_proto" if proxy.behind else "$scheme",
+        zones=proxy.limits.zones(),
+        limit_requests=proxy.limits.of_requests(),
+        limit_files=proxy.limits.of_files(),
+        limit_sockets=proxy.limits.of_sockets(),
         upstreams=_servers(upstreams, proxy.resolver),
         ports_arithmetic=_ports_arithmetic(upstreams, proxy.resolver),
-        ssl=" ssl" if proxy.certificate else "",
-        certificate=_certificate(proxy.certificate, proxy.key) if proxy.certificate and proxy.key else "",
-        redirect=_REDIRECT.format(address(proxy.redirect, wildcard=True)) if proxy.redirect else "",
         prefix=prefix,
-        pid=_path(proxy.pid) if proxy.pid else f"{prefix}nginx.pid",
-        access_log=_path(proxy.access_log) if proxy.access_log else f"{prefix}access.log",
-        error_log=_path(proxy.error_log) if proxy.error_log else f"{prefix}error.log",
-        user=f"user {_matched(_USER, proxy.user, 'user')};\n" if proxy.user else "",
-        operators="\n".join(f"            allow {network(allowed)};" for allowed in proxy.operators),
-        workers=_matched(_WORKERS, proxy.workers, "number of workers"),
-        worker_connections=_positive(proxy.worker_connections, "worker connections"),
+        pid=checks.path(proxy.pid) if proxy.pid else f"{prefix}nginx.pid",
+        access_log=checks.path(proxy.access_log) if proxy.access_log else f"{prefix}access.log",
+        error_log=checks.path(proxy.error_log) if proxy.error_log else f"{prefix}error.log",
+        user=f"user {checks.matched(checks.USER, proxy.user, 'user')};\n" if proxy.user else "",
+        operators="\n".join(f"            allow {checks.network(allowed)};" for allowed in proxy.operators),
+        workers=checks.matched(checks.WORKERS, proxy.workers, "number of workers"),
+        worker_connections=checks.positive(proxy.worker_connections, "worker connections"),
         viewers_per_worker=proxy.worker_connections // 2,
-        open_files=_positive(files, "open files"),
-        worker_shutdown_s=_positive(proxy.worker_shutdown_s, "worker shutdown seconds"),
-        body_max=_matched(_SIZE, proxy.body_max, "size"),
+        open_files=checks.positive(files, "open files"),
+        worker_shutdown_s=checks.positive(proxy.worker_shutdown_s, "worker shutdown seconds"),
+        body_max=checks.matched(checks.SIZE, proxy.body_max, "size"),
     )
 
 
-def address(text: str, *, wildcard: bool = False) -> str:
-    """`text`, when it is an address nginx reads the way we do. Raises `ValueError`. `wildcard` allows `*:port`."""
-    if text.startswith("unix:"):
-        path = text.removeprefix("unix:")
-        if path.startswith("/") and _PATH.fullmatch(path):
-            return text
-    else:
-        host, _, port = text.rpartition(":")
-        if re.fullmatch(r"[0-9]{1,5}", port) and 1 <= int(port) <= 65_535 and _is_host(host, wildcard=wildcard):
-            return text
-    raise ValueError(f"bad address {text!r}: host:port, [v6]:port or unix:/path, without spaces")
+def _listen_tls(proxy: Proxy) -> str:
+    # Since 1.25.1 nginx wants `http2 on` and warns of the older word, which is all that Debian 12's 1.22 knows.
+    # Who follows names has a newer one for sure.
+    return " ssl http2" if proxy.resolver is None else " ssl"
 
 
-def network(text: str) -> str:
-    """`text`, when it is a network such as 10.0.0.0/8. Raises `ValueError`."""
-    try:
-        return str(ip_network(text))
-    except ValueError:
-        raise ValueError(f"bad network {text!r}: for example 10.0.0.0/8") from None
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command. Bad arguments: one line on stderr and exit status 2."""
-    parser = _parser()
-    given = vars(parser.parse_args(arguments))
-    del given["command"]
-    try:
-        sys.stdout.write(render(Proxy(**given)))
-    except ValueError as error:
-        parser.error(str(error))
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m nginx", description="nginx in front of Dropcast")
-    command = parser.add_subparsers(dest="command", required=True).add_parser(
-        "render", help="write the configuration to standard output"
+def _tls(proxy: Proxy) -> str:
+    if not proxy.tls_certificate and not proxy.tls_key:
+        return ""
+    if not proxy.tls_certificate or not proxy.tls_key:
+        raise ValueError("TLS takes both a certificate and its key: --tls-certificate and --tls-key")
+    if proxy.behind:
+        raise ValueError(
+            "--behind is for TLS that ends at the proxy in front: leave --tls-certificate and --tls-key out"
+        )
+    cache_mb = checks.positive(proxy.tls_cache_mb, "megabytes of TLS sessions")
+    sessions = cache_mb * _SESSIONS_PER_MB
+    return _filled(
+        "tls.template",
+        http2="" if proxy.resolver is None else "        http2 on;\n\n",
+        certificate=checks.absolute(proxy.tls_certificate, "certificate"),
+        key=checks.absolute(proxy.tls_key, "key"),
+        ciphers=_CIPHERS,
+        cache_mb=cache_mb,
+        sessions=f"{cache_mb} MB x {_SESSIONS_PER_MB:,} = {sessions:,} sessions, {_SESSIONS_PER_HANDSHAKE} a handshake:"
+        f" the last {sessions // _SESSIONS_PER_HANDSHAKE:,} who came",
     )
-    add: Callable[..., argparse.Action] = command.add_argument
-    add("--listen", required=True, metavar="ADDRESS", help="host:port, *:port or unix:/path")
-    add("--upstream", dest="upstreams", action="append", default=[], metavar="ADDRESS", help="a replica; repeat it")
-    add("--resolver", metavar="DNS", help="ask it for the upstreams' addresses again and again")
-    add("--certificate", metavar="FILE", help="PEM; with it --listen speaks TLS")
-    add("--key", metavar="FILE")
-    add("--redirect", metavar="ADDRESS", help="plain HTTP that is sent to TLS")
-    add("--server-name", default=Proxy.server_name)
-    add("--prefix", metavar="FOLDER", help="absolute folder of pid, logs and temporary files (default: nginx -p)")
-    add("--pid", metavar="FILE")
-    add("--access-log", metavar="FILE")
-    add("--error-log", metavar="FILE")
-    add("--user", help="whom root's workers become")
-    add("--operators", action="append", default=[], metavar="NETWORK", help="may ask /metrics; repeat it")
-    add("--workers", default=Proxy.workers, help="number of workers, or auto")
-    add("--worker-connections", type=int, default=Proxy.worker_connections, help="two per viewer")
-    add("--open-files", type=int, help=f"per worker (default: connections + {FILES_BESIDE_CONNECTIONS})")
-    add("--worker-shutdown-s", type=int, default=Proxy.worker_shutdown_s, help="after a reload, cut sockets then")
-    add("--body-max", default=Proxy.body_max, help="largest request body, for example 8m")
-    return parser
 
 
-def _text() -> str:
-    return resources.files("nginx").joinpath("dropcast.conf.template").read_text(encoding="utf-8")
+def _redirect(proxy: Proxy, server_name: str) -> str:
+    if not proxy.redirect:
+        return ""
+    if not proxy.tls_certificate:
+        raise ValueError("--redirect leads to TLS: give --tls-certificate and --tls-key as well")
+    listen = checks.address(proxy.redirect, wildcard=True)
+    if listen == proxy.listen:
+        raise ValueError(f"--redirect {listen} is where --listen listens: give it the plain port, for example *:80")
+    port = "" if checks.port(proxy.https_port) == HTTPS else f":{proxy.https_port}"
+    return _filled("redirect.template", listen=listen, server_name=server_name, port=port)
+
+
+def _behind(networks: Sequence[str]) -> str:
+    if not networks:
+        return ""
+    proxies = [checks.network(one) for one in networks]
+    return _filled(
+        "behind.template",
+        **{"from": "\n".join(f"    set_real_ip_from {one};" for one in proxies)},
+        trusted="\n".join(f"        {one} 1;" for one in proxies),
+    )
+
+
+def _filled(template: str, **values: object) -> str:
+    text = resources.files("nginx").joinpath(template).read_text(encoding="utf-8")
+    return _Template(text).substitute(**values)
 
 
 def _servers(upstreams: Sequence[str], resolver: str | None) -> str:
     if resolver is None:
         return "\n".join(f"        server {upstream} max_fails=0;" for upstream in upstreams)
-    if not _is_host(resolver, wildcard=False):
-        address(resolver)  # with a port of its own
+    for upstream in upstreams:
+        if upstream.startswith("unix:"):
+            raise ValueError(f"--resolver asks for names, and {upstream} is a file: give name:port, or leave it out")
     asked = [f"        server {upstream} resolve max_fails=0;" for upstream in upstreams]
-    return "\n".join([f"        resolver {resolver} valid=5s;", *asked])
-
-
-def _certificate(certificate: str, key: str) -> str:
-    return _TLS.format(_path(certificate), _path(key))
+    return "\n".join([f"        resolver {checks.resolver(resolver)} valid={_ASK_EVERY_S}s;", *asked])
 
 
 def _ports_arithmetic(upstreams: Sequence[str], resolver: str | None) -> str:
@@ -194,30 +189,3 @@ def _ports_arithmetic(upstreams: Sequence[str], resolver: str | None) -> str:
     over_tcp = sum(not upstream.startswith("unix:") for upstream in upstreams)
     product = f"{over_tcp} x {PORTS_PER_UPSTREAM:,} = {over_tcp * PORTS_PER_UPSTREAM:,} viewers"
     return product if over_tcp == len(upstreams) else f"{product} over TCP; unix sockets need no ports"
-
-
-def _is_host(host: str, *, wildcard: bool) -> bool:
-    if wildcard and host == "*":
-        return True
-    if host.startswith("[") and host.endswith("]"):
-        try:
-            return isinstance(ip_address(host[1:-1]), IPv6Address) and "%" not in host
-        except ValueError:
-            return False
-    return _HOST.fullmatch(host) is not None
-
-
-def _path(text: str) -> str:
-    return _matched(_PATH, text, "path")
-
-
-def _matched(pattern: re.Pattern[str], text: str, what: str) -> str:
-    if not pattern.fullmatch(text):
-        raise ValueError(f"bad {what} {text!r}")
-    return text
-
-
-def _positive(number: int, what: str) -> int:
-    if number < 1:
-        raise ValueError(f"{what} must be at least 1, not {number}")
-    return number

@@ -40,6 +40,8 @@ def run(settings: Settings) -> int:
     """Prepares the demo, serves it, and ends the crowd with it. Raises `DropcastError` beyond the embedded default."""
     if not settings.embedded:
         raise DropcastError("the demo runs on the embedded default only: unset DROPCAST_DATABASE_URL and _BUS_URL")
+    if settings.bind.startswith("unix:"):
+        raise DropcastError("the demo is for browsers on this machine: set DROPCAST_BIND to host:port, or unset it")
     logging.disable(logging.INFO)  # the terminal is for the signposts and the sale
     host, viewer, shoppers = asyncio.run(_prepare(settings))
     crowd: list[subprocess.Popen[bytes]] = []

@@ -7,11 +7,13 @@ import gc
 import logging
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
 
 import uvicorn
 import uvloop
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from server import metrics
 from server.app import opened
@@ -26,6 +28,7 @@ SHUTDOWN_WITHIN_S = 20
 """What uvicorn's own shutdown may take after the drain: whoever supervises the process adds it to the drain's time."""
 
 _BACKLOG = 4096
+_UNIX = "unix"
 _LOOK_EVERY_S = 0.1
 
 
@@ -60,20 +63,36 @@ class DrainingServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
+class _ByTheProxy:
+    """Says for calls over a Unix socket that a proxy makes them: there is no address to know it by.
+
+    Who may reach the socket's file is for its folder's permissions.
+    """
+
+    def __init__(self, app: ASGIApp, trusted: Sequence[str]) -> None:
+        self._app = ProxyHeadersMiddleware(app, [*trusted, _UNIX])  # type: ignore[arg-type]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request or socket."""
+        await self._app({**scope, "client": (_UNIX, 0)}, receive, send)  # type: ignore[arg-type]
+
+
 async def _serve(settings: Settings, started: Callable[[], None] | None) -> None:
     async with opened(settings) as house:
         host, _, port = settings.bind.rpartition(":")
+        file = port if host == _UNIX else None
         config = uvicorn.Config(
-            house.asgi,
+            _ByTheProxy(house.asgi, settings.trusted_proxies) if file else house.asgi,
             host=host.strip("[]"),
-            port=int(port),
+            port=0 if file else int(port),
+            uds=file,
             lifespan="off",  # the parts are opened around the server, so that a failed start is one clear line
             ws=LiveWSProtocol,
             ws_max_size=FRAME_MAX_BYTES,
             ws_per_message_deflate=False,  # 34 KiB a connection, and frames are small
             access_log=False,
             log_config=None,
-            proxy_headers=True,
+            proxy_headers=file is None,
             forwarded_allow_ips=list(settings.trusted_proxies),
             backlog=_BACKLOG,
             server_header=False,

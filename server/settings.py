@@ -72,8 +72,10 @@ class Settings(BaseSettings):
     @classmethod
     def _bindable(cls, value: str) -> str:
         host, _, port = value.rpartition(":")
-        if not host or not port.isdigit() or not 0 <= int(port) <= 65_535:
-            raise ValueError("must be host:port, such as 127.0.0.1:8080 or [::]:8080")
+        if value.startswith("unix:/") and not value.endswith("/"):
+            return value
+        if not host or host == "unix" or not port.isdigit() or not 0 <= int(port) <= 65_535:
+            raise ValueError("must be host:port, such as 127.0.0.1:8080 or [::]:8080, or unix:/the/whole/path.sock")
         return value
 
     @field_validator("database_url")

@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed
 from server.domain.drop import StockLine
 from server.domain.events import Event
 from server.protocol import codec, frames
+from tests.services import tls
 from tests.services.secrets import secrets_of_the_run
 
 WITHIN_S = 5.0
@@ -129,6 +130,7 @@ class LiveClient:
             open_timeout=WITHIN_S,
             close_timeout=2,
             proxy=None,  # whatever the machine's environment says
+            ssl=tls.trusting() if url.startswith("wss://") else None,
         )
         client = cls(socket, position)
         client._reader = asyncio.create_task(client._read(), name="live-client-reader")
@@ -341,7 +343,9 @@ class Api:
 
     def __init__(self, base_url: str, *, origin: str | None = None) -> None:
         overhear = {"response": [secrets_of_the_run.overhear]}
-        self.http = httpx.AsyncClient(base_url=base_url, timeout=10, trust_env=False, event_hooks=overhear)
+        self.http = httpx.AsyncClient(
+            base_url=base_url, timeout=10, trust_env=False, event_hooks=overhear, verify=tls.verify(base_url)
+        )
         self._origin = origin or base_url.rstrip("/")
 
     async def __aenter__(self) -> Self:

@@ -39,9 +39,12 @@
 {{- if lt (int $v.edge.replicas) 1 -}}
 {{- fail (printf "edge.replicas is %d: at least 1; edge.enabled: false does without it" (int $v.edge.replicas)) -}}
 {{- end -}}
+{{- if and $v.edge.behind $v.edge.tlsSecret -}}
+{{- fail "edge.behind and edge.tlsSecret: edge.behind is for TLS that ends at the proxy in front; leave one of them out" -}}
+{{- end -}}
 {{- $theirs := or $v.ingress.enabled $v.httpRoute.enabled -}}
 {{- if and $v.edge.enabled $theirs -}}
-{{- fail "edge.enabled and ingress.enabled or httpRoute.enabled: behind another proxy the edge would take all viewers for one; choose one way in" -}}
+{{- fail "edge.enabled and ingress.enabled or httpRoute.enabled: these lead past the edge, straight to the replicas; choose one way in" -}}
 {{- end -}}
 {{- if and $v.ingress.enabled (not $v.ingress.hosts) -}}
 {{- fail "ingress.hosts is empty: name the shop's host, such as shop.example" -}}

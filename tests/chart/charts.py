@@ -92,6 +92,7 @@ def sets() -> dict[str, dict[str, Any]]:
     """The value sets that are looked at: the examples, and what they leave out."""
     known = {path.stem: example(path.stem) for path in EXAMPLES}
     known["edge without TLS"] = example("edge", edge={"tlsSecret": "", "service": {"type": "NodePort"}})
+    known["edge behind a balancer"] = example("edge", edge={"tlsSecret": "", "behind": ["10.0.0.0/16", "fd00:1::/56"]})
     known["CPU alone"] = example("ingress", autoscaling={"enabled": True})
     known["a drain of ten minutes"] = example("ingress", settings={"DROPCAST_DRAIN_WITHIN_S": 600}, preStopSleepS=1)
     return known

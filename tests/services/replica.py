@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import secrets
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -26,16 +27,17 @@ class Replica(Service):
 
     name = "replica"
 
-    def __init__(self, settings: Mapping[str, str], address: str = "127.0.0.1") -> None:
+    def __init__(self, settings: Mapping[str, str], address: str = "127.0.0.1", *, unix: bool = False) -> None:
         super().__init__()
         self.address = address
+        self._file = self.folder / "replica.sock" if unix else None
         self._settings = dict(settings)
         secrets_of_the_run.remember_settings(settings)
 
     @property
     def host(self) -> str:
-        """`host:port`, as an upstream of nginx."""
-        return f"{self.address}:{self.port}"
+        """`host:port` or, with `unix`, `unix:/path`, as an upstream of nginx."""
+        return f"unix:{self._file}" if self._file else f"{self.address}:{self.port}"
 
     @property
     def url(self) -> str:
@@ -63,6 +65,9 @@ class Replica(Service):
     def _readiness(self) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection(self.address, self.port, timeout=2)
         try:
+            if self._file:
+                connection.sock = socket.socket(socket.AF_UNIX)
+                connection.sock.connect(str(self._file))
             connection.request("GET", "/readyz")
             answer = connection.getresponse()
             return answer.status, answer.read()

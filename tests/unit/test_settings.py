@@ -51,6 +51,13 @@ def test_an_empty_variable_is_one_that_is_not_set() -> None:
     assert read({"DROPCAST_BIND": "", "DROPCAST_SECRET_KEYS": ""}) == read({})
 
 
+def test_a_replica_may_listen_on_a_unix_socket() -> None:
+    assert read({"DROPCAST_BIND": "unix:/run/dropcast/1.sock"}).bind == "unix:/run/dropcast/1.sock"
+    for bad in ("unix:relative.sock", "unix:8080", "unix:/run/dropcast/"):
+        with pytest.raises(BadSettings, match="DROPCAST_BIND"):
+            read({"DROPCAST_BIND": bad})
+
+
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError):
         read({}).bind = "0.0.0.0:1"  # type: ignore[misc]

@@ -360,6 +360,7 @@ def test_the_thresholds_we_ship_say_something_about_every_scenario() -> None:
         "fan_out",
         "flash_sale",
         "mixed",
+        "page_rush",
         "reconnect_storm",
         "rolling_drain",
         "search",
