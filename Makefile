@@ -16,6 +16,7 @@ help:
 	@echo 'make faults  20 rounds of random kills under load (ROUNDS=..., SEED=... for the same ones again)'
 	@echo 'make outage  MariaDB away for ten seconds in the middle of a rush, in three ways'
 	@echo 'make hostile eight times the made-up requests and frames (TIMES=..., SEED=...)'
+	@echo 'make looks   every state of every page in every size, scheme and language: axe, and nothing cut'
 	@echo 'make check   format, lint, types of both sides, and who may import whom'
 	@echo 'make screenshots  pictures of every state of every page (STATES=..., VARIANTS=..., SIZES=...)'
 	@echo 'make lighthouse   what Lighthouse says of the pages on a phone; fails below 95 (PAGES=...)'
@@ -31,10 +32,11 @@ help:
 run: venv packages
 	@exec env DROPCAST_BIND='127.0.0.1:$(PORT)' $(BIN)/dropcast demo
 
-# Three parts of the tests run side by side: each alone leaves much of two cores idle. Those that start no replica, and those
+# Four parts of the tests run side by side: each alone leaves much of two cores idle. Those that start no replica, and those
 # in which counts decide and nobody has to be quick, give way to the rest.
 QUIET := tests/contract tests/golden tests/laws tests/shape tests/unit
-PATIENT := tests/integration
+PATIENT := tests/integration tests/chart
+PAGES := tests/browser
 
 .PHONY: test
 test: check programs
@@ -45,10 +47,11 @@ test: check programs
 	@mkdir -p test-artifacts; \
 	nice -n 10 $(BIN)/pytest -q -p no:cacheprovider $(QUIET) >test-artifacts/quiet.log 2>&1 & quiet=$$!; \
 	nice -n 5 $(BIN)/pytest -q -p no:cacheprovider $(PATIENT) >test-artifacts/patient.log 2>&1 & patient=$$!; \
-	trap 'kill $$quiet $$patient' INT TERM; \
-	$(BIN)/pytest -q $(addprefix --ignore=,$(QUIET) $(PATIENT)); failed=$$?; \
-	wait $$patient || failed=1; wait $$quiet || failed=1; \
-	cat test-artifacts/patient.log test-artifacts/quiet.log; exit $$failed
+	nice -n 2 $(BIN)/pytest -q -p no:cacheprovider $(PAGES) >test-artifacts/pages.log 2>&1 & pages=$$!; \
+	trap 'kill $$quiet $$patient $$pages' INT TERM; \
+	$(BIN)/pytest -q $(addprefix --ignore=,$(QUIET) $(PATIENT) $(PAGES)); failed=$$?; \
+	wait $$pages || failed=1; wait $$patient || failed=1; wait $$quiet || failed=1; \
+	cat test-artifacts/pages.log test-artifacts/patient.log test-artifacts/quiet.log; exit $$failed
 
 # `make test` plays two of these rounds. The seed of each is printed; with SEED= its kills and wishes come again.
 ROUNDS ?= 20
@@ -67,6 +70,11 @@ hostile: .venv/.stamp-dev programs
 .PHONY: outage
 outage: .venv/.stamp-dev programs
 	OUTAGE_S=10 $(BIN)/pytest -q tests/journeys/test_the_database_is_lost.py
+
+# `make test` looks at every state of every page once; here in every size, scheme and language.
+.PHONY: looks
+looks: .venv/.stamp-dev client/node_modules/.stamp-dev programs
+	$(BIN)/pytest -q --all-looks tests/browser/test_accessible.py tests/browser/test_overlay_fits.py
 
 .PHONY: check
 check: .venv/.stamp-dev client/node_modules/.stamp-dev

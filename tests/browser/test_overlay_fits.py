@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,17 @@ SHAPES: dict[str, tuple[ViewportSize, int, str]] = {
     "desktop": (DESKTOP, 16, "ltr"),
 }
 """Size, size of the letters, direction."""
+SOME = [
+    ("phone", "en"),
+    ("twice", "en"),
+    ("twice", "es"),
+    ("twice", "zh"),
+    ("rtl", "en"),
+    ("rtl-twice", "zh"),
+    ("sideways", "es"),
+    ("player", "zh"),
+    ("desktop", "es"),
+]
 
 _FAULTS = """(overlay) => {
   const found = [];
@@ -76,8 +88,13 @@ _FAULTS = """(overlay) => {
 }"""
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("shape", SHAPES)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every shape in every language with `--all-looks`; else each at least once, and the hardest in all."""
+    if {"shape", "language"} <= set(metafunc.fixturenames):
+        every = metafunc.config.getoption("--all-looks")
+        metafunc.parametrize(("shape", "language"), list(product(SHAPES, LANGUAGES)) if every else SOME)
+
+
 async def test_nothing_is_cut_covered_or_out_at_the_side(
     shop: Shop, browser: Browser, artifacts: Path, shape: str, language: str
 ) -> None:
