@@ -105,7 +105,7 @@ async def test_a_video_that_browsers_would_not_play_is_refused_where_it_was_give
     await page.get_by_test_id("stream-slug").fill(stream)
     await page.get_by_test_id("stream-video").fill("http://video.example/show.m3u8")
     await page.get_by_test_id("create-stream").click()
-    await expect(page.locator("#create-error")).to_contain_text("video must be an https:// address")
+    await expect(page.locator("#create-error")).to_contain_text("Video must be an https:// address")
     await page.get_by_test_id("stream-video").fill("https://video.example/show.m3u8")
     await page.get_by_test_id("create-stream").click()
     await expect(page.locator("#show-title")).to_have_text("With a video")

@@ -105,9 +105,9 @@ async def test_a_search_that_fails_says_so_in_place_and_can_be_tried_again(brows
     await expect(page.get_by_text("The server cannot be reached")).to_be_hidden()
 
 
-async def test_what_a_live_stream_sells_leads_to_it(browser: Browser, shop: Shop) -> None:
-    stream = await bought(shop)
-    page = await (await visitor(browser, shop)).new_page()
+async def test_what_a_live_stream_sells_leads_to_it(browser: Browser, own_shop: Shop) -> None:
+    stream = await bought(own_shop)  # where no other stream sells it
+    page = await (await visitor(browser, own_shop)).new_page()
     await page.goto("/shop?q=DEMO-1")
     await page.get_by_role("link", name="Live now · $24").first.click()
     await page.wait_for_url(f"**/s/{stream}")
