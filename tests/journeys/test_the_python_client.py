@@ -77,7 +77,7 @@ async def test_a_host_sells_and_a_viewer_buys_from_the_run_sheet_to_the_receipt(
             again = await show.order(drop, ref="early")
             assert again == await too_early  # the first receipt, and nothing bought
             for _ in range(2):
-                await theirs.host.restock(drop, variant, 5, ref="more")
+                await theirs.host.restock(drop, variant, 5, ref=f"{slug}-more")
             await show.until(lambda state: state.drops[drop.id].status == "open")
             assert show.state.drops[drop.id].left == 5
             await theirs.host.close(drop)
