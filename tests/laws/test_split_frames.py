@@ -205,6 +205,12 @@ def test_a_talk_byte_by_byte_is_heard_and_answered_the_same(said):
     assert hear(said[at : at + 1] for at in range(len(said))) == hear([said])
 
 
+def asked_for(orders: list[frames.PlaceOrder]) -> list[frames.PlaceOrder]:
+    """Without the double clicks: the very order again is answered with the first one's receipt."""
+    first: dict[str, frames.PlaceOrder] = {}
+    return [order for order in orders if first.setdefault(order.ref, order) is order or first[order.ref] != order]
+
+
 @LAW
 @given(st.lists(st.one_of(messages(), controls), max_size=6))
 def test_every_order_is_heard_and_after_whole_messages_no_parser_is_kept(said):
@@ -213,7 +219,7 @@ def test_every_order_is_heard_and_after_whole_messages_no_parser_is_kept(said):
     assert together == apart
     assert not together.parser_kept
     assert together.in_the_room == 1
-    assert len(together.heard) == sum(len(hear([each]).heard) for each in said)
+    assert together.heard == asked_for([order for each in said for order in hear([each]).heard])
 
 
 @given(messages(), st.data())

@@ -126,10 +126,12 @@ class Order(Struct, frozen=True):
     id: str
     ref: str
     stream: str
+    stream_title: str
     drop: str
     product: str
     variant: str
     title: str
+    image: str | None
     quantity: int
     total: int
     currency: str
