@@ -71,7 +71,7 @@ hostile: .venv/.stamp-dev programs
 outage: .venv/.stamp-dev programs
 	OUTAGE_S=10 $(BIN)/pytest -q tests/journeys/test_the_database_is_lost.py
 
-# `make test` looks at every state of every page once; here in every size, scheme and language.
+# `make test` looks at some states of every page, each once; here at all, in every size, scheme and language.
 .PHONY: looks
 looks: .venv/.stamp-dev client/node_modules/.stamp-dev programs
 	$(BIN)/pytest -q --all-looks tests/browser/test_accessible.py tests/browser/test_overlay_fits.py

@@ -276,7 +276,8 @@ async def test_verify_prints_each_violation_and_exits_1(ready: dict[str, str], d
 
 def test_a_bad_setting_is_named_before_anything_is_done() -> None:
     assert failed("verify", {"DROPCAST_BIND": "nowhere"}) == (
-        "dropcast: DROPCAST_BIND: must be host:port, such as 127.0.0.1:8080 or [::]:8080\n"
+        "dropcast: DROPCAST_BIND: must be host:port, such as 127.0.0.1:8080 or [::]:8080,"
+        " or unix:/the/whole/path.sock\n"
     )
 
 
