@@ -55,6 +55,7 @@ async def _(page: Page, stage: Stage) -> None:
 async def _(page: Page, stage: Stage) -> None:
     stream = await stage.stream()
     await page.goto(f"/host#{stream}")
+    await expect(page.locator("#embed-code")).to_contain_text(stream)  # the stream's list is there
     await page.get_by_test_id("embed-origins").fill("https://partner.example\npartner.example")
     await page.get_by_test_id("save-embed").click()
     await expect(page.locator("#embed-error")).not_to_be_empty()
