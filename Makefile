@@ -32,10 +32,11 @@ help:
 run: venv packages
 	@exec env DROPCAST_BIND='127.0.0.1:$(PORT)' $(BIN)/dropcast demo
 
-# Four parts of the tests run side by side: each alone leaves much of two cores idle. Those that start no replica, and those
+# Five parts of the tests run side by side: each alone leaves much of two cores idle. Those that start no replica, and those
 # in which counts decide and nobody has to be quick, give way to the rest.
 QUIET := tests/contract tests/golden tests/laws tests/shape tests/unit
 PATIENT := tests/integration tests/chart
+LOADS := tests/integration/test_scenarios.py
 PAGES := tests/browser
 
 .PHONY: test
@@ -46,12 +47,13 @@ test: check programs
 	echo "node --test ($$# files)"; node --test "$$@"
 	@mkdir -p test-artifacts; \
 	nice -n 10 $(BIN)/pytest -q -p no:cacheprovider $(QUIET) >test-artifacts/quiet.log 2>&1 & quiet=$$!; \
-	nice -n 5 $(BIN)/pytest -q -p no:cacheprovider $(PATIENT) >test-artifacts/patient.log 2>&1 & patient=$$!; \
+	nice -n 5 $(BIN)/pytest -q -p no:cacheprovider $(PATIENT) --ignore=$(LOADS) >test-artifacts/patient.log 2>&1 & patient=$$!; \
+	nice -n 2 $(BIN)/pytest -q -p no:cacheprovider $(LOADS) >test-artifacts/loads.log 2>&1 & loads=$$!; \
 	nice -n 2 $(BIN)/pytest -q -p no:cacheprovider $(PAGES) >test-artifacts/pages.log 2>&1 & pages=$$!; \
-	trap 'kill $$quiet $$patient $$pages' INT TERM; \
+	trap 'kill $$quiet $$patient $$loads $$pages' INT TERM; \
 	$(BIN)/pytest -q $(addprefix --ignore=,$(QUIET) $(PATIENT) $(PAGES)); failed=$$?; \
-	wait $$pages || failed=1; wait $$patient || failed=1; wait $$quiet || failed=1; \
-	cat test-artifacts/pages.log test-artifacts/patient.log test-artifacts/quiet.log; exit $$failed
+	wait $$pages || failed=1; wait $$loads || failed=1; wait $$patient || failed=1; wait $$quiet || failed=1; \
+	cat test-artifacts/pages.log test-artifacts/loads.log test-artifacts/patient.log test-artifacts/quiet.log; exit $$failed
 
 # `make test` plays two of these rounds. The seed of each is printed; with SEED= its kills and wishes come again.
 ROUNDS ?= 20
