@@ -155,8 +155,8 @@ class RedisKeep:
                 for command in commands:
                     pipeline.execute_command(*command)
                 return await pipeline.execute(raise_on_error=False)
-        # AttributeError: redis-py's, of a connection that is closed while it is written to
-        except (RedisError, OSError, TimeoutError, AttributeError) as error:
+        # the last two: redis-py's and uvloop's, of a connection that is closed while it is written to
+        except (RedisError, OSError, TimeoutError, AttributeError, RuntimeError) as error:
             return [error] * len(commands)
 
 

@@ -122,7 +122,7 @@ class Limiter:
             try:
                 await question(self._shared)
                 return
-            except (StorageError, RedisError, OSError, TimeoutError, AttributeError):  # as in `RedisKeep`
+            except (StorageError, RedisError, OSError, TimeoutError, AttributeError, RuntimeError):  # as `RedisKeep`
                 self._away_until_s = time.monotonic() + AWAY_S
         if not RULES[rule].alone:
             raise Unavailable("the limits cannot be looked at")

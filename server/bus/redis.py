@@ -29,8 +29,9 @@ _SILENCE_S = 3.0  # no traffic at all for this long, our own pings included: the
 _PING_AFTER_S = 1.0
 _BACKOFF_S = (0.1, 2.0)
 _SUBSCRIBE_WITHIN_S = 1.0
-_LOST = (RedisError, OSError, TimeoutError, AttributeError)
-"""How redis-py says that a connection is gone; AttributeError when it is closed while another task writes to it."""
+_LOST = (RedisError, OSError, TimeoutError, AttributeError, RuntimeError)
+"""How redis-py says that a connection is gone; the last two when it is closed while it is written to (uvloop's is the
+RuntimeError)."""
 _FIRST_CONNECT_WITHIN_S = 5.0
 
 

@@ -28,7 +28,9 @@ async def init_db(database: Database) -> bool:
 
 async def init_if_empty(database: Database) -> bool:
     """Applies the schema to an empty database; False when anything is there. Raises `Locked`."""
-    return await _found_unless_empty(database) is None
+    async with database.reading() as connection:
+        found = await connection.run_sync(standing)
+    return found.empty and await _found_unless_empty(database) is None  # who waits for the lock there says nothing
 
 
 async def _found_unless_empty(database: Database) -> Standing | None:

@@ -89,8 +89,12 @@ class Broken:
 
 @pytest.mark.parametrize(
     "error",
-    [AttributeError("'NoneType' object has no attribute 'writelines'"), RuntimeError("a bug")],
-    ids=["a connection closed while it is written to", "a bug"],
+    [
+        AttributeError("'NoneType' object has no attribute 'writelines'"),
+        RuntimeError("the handler is closed"),
+        KeyError("a bug"),
+    ],
+    ids=["redis-py's closed connection", "uvloop's closed connection", "a bug"],
 )
 async def test_however_redis_fails_whoever_asks_is_told_that_it_is_not_available(error: Exception) -> None:
     keep = RedisKeep(cast("Redis", Broken(error)))
