@@ -84,6 +84,11 @@ class MemoryKeep:
             self._values.popitem(last=False)
 
 
+LOST = (RedisError, OSError, TimeoutError, AttributeError, RuntimeError)
+"""How redis-py says that Redis is away; the last two are its own and uvloop's, of a connection that is closed while it
+is written to."""
+
+
 class RedisKeep:
     """For many replicas. Questions that come while others are on their way go together, in one round trip.
 
@@ -155,8 +160,7 @@ class RedisKeep:
                 for command in commands:
                     pipeline.execute_command(*command)
                 return await pipeline.execute(raise_on_error=False)
-        # the last two: redis-py's and uvloop's, of a connection that is closed while it is written to
-        except (RedisError, OSError, TimeoutError, AttributeError, RuntimeError) as error:
+        except LOST as error:
             return [error] * len(commands)
 
 

@@ -15,9 +15,9 @@ from limits.aio.storage import RedisStorage, Storage
 from limits.aio.strategies import MovingWindowRateLimiter
 from limits.errors import StorageError
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from server import metrics
+from server.accounts.keep import LOST
 from server.accounts.windows import LatestHits
 from server.domain.errors import Reason, Refused, Unavailable
 from server.domain.pace import Pace
@@ -122,7 +122,7 @@ class Limiter:
             try:
                 await question(self._shared)
                 return
-            except (StorageError, RedisError, OSError, TimeoutError, AttributeError, RuntimeError):  # as `RedisKeep`
+            except (StorageError, *LOST):
                 self._away_until_s = time.monotonic() + AWAY_S
         if not RULES[rule].alone:
             raise Unavailable("the limits cannot be looked at")

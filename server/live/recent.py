@@ -89,7 +89,8 @@ class Recent(Generic[V]):
             self._reading = None  # no await since nobody was seen waiting
             for waiting in [*asked.values(), *self._waiting.values()]:  # after a bug: nobody may wait for ever
                 for answer in waiting:
-                    answer.cancel()
+                    if not answer.done():
+                        answer.set_exception(Unavailable(f"what reads {self._name} has ended"))
             self._waiting.clear()
             self._count = 0
 
