@@ -15,6 +15,7 @@ help:
 	@echo 'make test    everything: check, then all tests; installs what they need'
 	@echo 'make faults  20 rounds of random kills under load (ROUNDS=..., SEED=... for the same ones again)'
 	@echo 'make outage  MariaDB away for ten seconds in the middle of a rush, in three ways'
+	@echo 'make deploys another version comes in under load, and goes again (FROM=a commit, VIEWERS=...)'
 	@echo 'make hostile eight times the made-up requests and frames (TIMES=..., SEED=...)'
 	@echo 'make looks   every state of every page in every size, scheme and language: axe, and nothing cut'
 	@echo 'make check   format, lint, types of both sides, and who may import whom'
@@ -61,6 +62,13 @@ ROUNDS ?= 20
 .PHONY: faults
 faults: .venv/.stamp-dev programs
 	$(BIN)/pytest -q -s tests/faults --fault-rounds $(ROUNDS) $(if $(SEED),--fault-seed $(SEED))
+
+# `make test` does it before 100 viewers. Without FROM the version is the last one with an older database.
+VIEWERS ?= 2000
+
+.PHONY: deploys
+deploys: .venv/.stamp-dev programs
+	$(BIN)/pytest -q -s tests/deploys --deploy-viewers $(VIEWERS) $(if $(FROM),--deploy-from $(FROM))
 
 # `make test` makes one time the requests and frames, of seed 1. The seed is printed; with it they come again.
 TIMES ?= 8

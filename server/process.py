@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import socket
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import FrameType
+from typing import Any
 
 import uvicorn
 import uvloop
@@ -25,7 +28,10 @@ from server.settings import Settings
 log = logging.getLogger(__name__)
 
 SHUTDOWN_WITHIN_S = 20
-"""What uvicorn's own shutdown may take after the drain: whoever supervises the process adds it to the drain's time."""
+"""What everything after the drain may take: whoever supervises the process adds it to the drain's time."""
+
+LAST_CALLS_S = 1.0
+"""Of that: how long a proxy may still make a call on a connection it has, while there are no new ones."""
 
 _BACKLOG = 4096
 _UNIX = "unix"
@@ -35,8 +41,9 @@ _LOOK_EVERY_S = 0.1
 class DrainingServer(uvicorn.Server):
     """Drains between the signal and uvicorn's own shutdown, which would close every socket at once (1012).
 
-    During the drain the listening socket stays open, so that probes see 503 and refused sockets see why.
-    A second signal leaves at once.
+    During the drain the listening socket stays open, so that probes see 503 and refused sockets see why, but every
+    answer ends its connection: a proxy that had sent a POST on one that was just being closed could not know whether
+    to send it again. A second signal leaves at once.
     """
 
     def __init__(self, config: uvicorn.Config, drain: Drain) -> None:
@@ -53,6 +60,7 @@ class DrainingServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drains, then closes what is left."""
+        self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
         draining = asyncio.create_task(self._drain.run(), name="process: drain")
         while not draining.done() and not self.force_exit:
             await asyncio.wait({draining}, timeout=_LOOK_EVERY_S)
@@ -60,7 +68,37 @@ class DrainingServer(uvicorn.Server):
             log.warning("second signal: leaving at once")
         draining.cancel()
         await asyncio.gather(draining, return_exceptions=True)
+        await self._last_calls()
         await super().shutdown(sockets)
+
+    async def _last_calls(self) -> None:
+        for server in self.servers:
+            await self._close_door(server)
+        until_s = time.monotonic() + LAST_CALLS_S
+        await asyncio.sleep(_LOOK_EVERY_S)  # whose connection was just taken has not spoken yet
+        kind: Any = self.config.http_protocol_class
+        while not self.force_exit and time.monotonic() < until_s:
+            if not any(isinstance(connection, kind) for connection in self.server_state.connections):
+                return
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def _close_door(self, server: asyncio.Server) -> None:
+        """Takes who waits at the door and closes it: the kernel would reset them, after their call was sent."""
+        waiting = []
+        for door in server.sockets:
+            with socket.socket(fileno=os.dup(door.fileno())) as taking, suppress(OSError):  # nobody, or no files left
+                while True:
+                    waiting.append(taking.accept()[0])
+        server.close()
+        loop = asyncio.get_running_loop()
+        for connection in waiting:
+            await loop.connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> asyncio.Protocol:
+        """As `uvicorn.Server.startup` makes it."""
+        kind: Any = self.config.http_protocol_class
+        made: asyncio.Protocol = kind(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+        return made
 
 
 class _ByTheProxy:
@@ -96,7 +134,9 @@ async def _serve(settings: Settings, started: Callable[[], None] | None) -> None
             forwarded_allow_ips=list(settings.trusted_proxies),
             backlog=_BACKLOG,
             server_header=False,
-            timeout_graceful_shutdown=SHUTDOWN_WITHIN_S,  # its default waits for ever on a stalled client
+            timeout_graceful_shutdown=int(
+                SHUTDOWN_WITHIN_S - LAST_CALLS_S
+            ),  # its default waits for ever on a stalled client
         )
         config.load()
         check_uvicorn(config)

@@ -83,6 +83,7 @@ _FRAMES_REFUSED = metrics.LIMITED.labels("frames")
 _EXTENSION = "dropcast.handover"
 _AT_EOF = StreamReader.at_eof.__code__
 _REFUSED = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_LEAVING = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _PARSER_LOG = logging.getLogger("websockets.server")
 _spare: list[Protocol] = []
 """A parser between frames, if there is one: making one anew for each frame was an eighth of what an order costs."""
@@ -163,10 +164,14 @@ class LiveWSProtocol(WebSocketsSansIOProtocol):
         super().send_receive_event_to_app()
 
     def shutdown(self) -> None:
-        """The server ends. An upgrade that the app has not answered gets uvicorn's 500; the app's comes too late."""
-        unanswered = not self.handshake_complete
-        super().shutdown()
-        self.disconnected = self.disconnected or unanswered  # else a second answer would be an error in the log
+        """The server ends. An upgrade that is not answered yet gets 503, and a proxy asks the next replica."""
+        if self.handshake_complete:
+            super().shutdown()
+            return
+        self.disconnected = True  # what the app says now would be a second answer, and an error in the log
+        if self.initial_response is None:
+            self.transport.write(_LEAVING)
+        self.transport.close()
 
     async def send(self, message: Any) -> None:
         """Sends an ASGI message of the app."""
@@ -562,7 +567,7 @@ def check_uvicorn(config: uvicorn.Config) -> None:
             uvicorns,
             protocol,
             "close_sent conn connections curr_msg_data_type disconnected frames handshake_complete handshake_initiated"
-            " loop queue transport",
+            " initial_response loop queue transport",
         ),
         (
             "websockets' ServerProtocol",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.services.programs import MissingProgramsError, path_of
-from tests.services.replica import ROOT
+from tests.services.release import ROOT
 
 _CACHE = ROOT / "test-artifacts" / "image"
 _AUTHORITIES = Path("/etc/ssl/certs")

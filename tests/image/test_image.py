@@ -20,7 +20,8 @@ from tests.image import builder
 from tests.journeys.conftest import Premises, Shop, furnish, opened
 from tests.services.compose import SECRETS, services
 from tests.services.nginx import Nginx
-from tests.services.replica import ROOT, Replica
+from tests.services.release import ROOT
+from tests.services.replica import Replica
 
 pytestmark = pytest.mark.timeout(900)
 ADDED_MAX_BYTES = 160_000_000

@@ -21,7 +21,8 @@ from tests.services import tls
 from tests.services.nginx import Nginx
 from tests.services.ports import free_port
 from tests.services.programs import path_of
-from tests.services.replica import ROOT, command_environment
+from tests.services.release import ROOT
+from tests.services.replica import command_environment
 from tests.services.stand_in import StandIn, error_of, http, watch
 
 DEAD = "127.0.0.1:9"

@@ -14,7 +14,8 @@ import pytest
 from loadtest import local
 from loadtest.ledger import connect
 from loadtest.premises import Premises
-from tests.services.replica import ROOT, command_environment
+from tests.services.release import ROOT
+from tests.services.replica import command_environment
 
 WITHIN_S = 100.0
 

@@ -25,7 +25,8 @@ from tests.services.mariadb import Database, MariaDB
 from tests.services.nginx import Nginx
 from tests.services.process import PortTakenError, Service, ServiceError, eventually, members_of_group
 from tests.services.redis import Redis
-from tests.services.replica import ROOT, Replica, command_environment, run_command, shared_settings
+from tests.services.release import ROOT
+from tests.services.replica import Replica, command_environment, run_command, shared_settings
 
 SERVICES = [
     pytest.param(MariaDB, id="mariadb"),

@@ -536,7 +536,7 @@ async def test_an_upgrade_the_app_does_not_answer_is_cut_and_the_app_is_told(
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
-async def test_an_app_that_answers_an_upgrade_as_the_server_ends_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_upgrade_as_the_server_ends_is_sent_elsewhere_and_no_error(caplog: pytest.LogCaptureFixture) -> None:
     async def answers_late(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         handover_of(scope).shutdown()
@@ -545,7 +545,7 @@ async def test_an_app_that_answers_an_upgrade_as_the_server_ends_is_no_error(cap
 
     async with served(answers_late) as port, await RawClient.dial(port) as client:
         await client.send(upgrade("/"))
-        assert (await client.head()).startswith(b"HTTP/1.1 500 ")
+        assert (await client.head()).startswith(b"HTTP/1.1 503 ")
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 

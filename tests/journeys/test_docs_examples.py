@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.conftest import PASSWORD, Shop
-from tests.services.replica import ROOT
+from tests.services.release import ROOT
 
 PAGE = (ROOT / "docs" / "clients.md").read_text("utf-8")
 LINE_WITHIN_S = 15.0

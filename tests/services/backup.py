@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.services.mariadb import Database, MariaDB
 from tests.services.programs import path_of
-from tests.services.replica import ROOT
+from tests.services.release import ROOT
 
 _GUIDE = (ROOT / "docs" / "deploy.md").read_text("utf-8")
 

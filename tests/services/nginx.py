@@ -39,8 +39,7 @@ class Nginx(Service):
             upstreams=upstreams,
             prefix=str(self.folder),
             user="root" if os.geteuid() == 0 else None,  # root's workers may not enter root's temporary folder else
-            worker_connections=1024,
-            **options,
+            **{"worker_connections": 1024, **options},
         )
 
     @property

@@ -1,34 +1,42 @@
-"""A replica of the server in a process of its own, and the server's other commands."""
+"""A replica of the server in a process of its own, and this tree's other commands."""
 
 from __future__ import annotations
 
 import http.client
 import json
-import os
 import secrets
 import socket
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from tests.services.process import Service
+from tests.services.release import THIS, Release
 from tests.services.secrets import secrets_of_the_run
 
-ROOT = Path(__file__).resolve().parents[2]
+run_command = THIS.dropcast
+command_environment = THIS.environment
 
 
 class Replica(Service):
     """`python -m server serve` with these `DROPCAST_…` settings and no others; ready when /readyz says 200.
 
     DROPCAST_BIND is set here. Mail without DROPCAST_SMTP_URL lands in `folder / "var" / "outbox"`.
-    Replicas that work together need the same DROPCAST_SECRET_KEYS, database and bus.
+    Replicas that work together need the same DROPCAST_SECRET_KEYS, database and bus. `release` may be changed while
+    it is down.
     """
 
     name = "replica"
 
-    def __init__(self, settings: Mapping[str, str], address: str = "127.0.0.1", *, unix: bool = False) -> None:
+    def __init__(
+        self,
+        settings: Mapping[str, str],
+        address: str = "127.0.0.1",
+        *,
+        unix: bool = False,
+        release: Release = THIS,
+    ) -> None:
         super().__init__()
+        self.release = release
         self.address = address
         self._file = self.folder / "replica.sock" if unix else None
         self._settings = dict(settings)
@@ -52,7 +60,7 @@ class Replica(Service):
         return [sys.executable, "-m", "server", "serve"]
 
     def environment(self) -> Mapping[str, str]:
-        return command_environment({**self._settings, "DROPCAST_BIND": self.host})
+        return self.release.environment({**self._settings, "DROPCAST_BIND": self.host})
 
     def is_ready(self) -> bool:
         return self._readiness()[0] == 200
@@ -80,29 +88,6 @@ class Replica(Service):
         """Stops the replica and removes its folder; its log is looked through for secrets at the end of the run."""
         secrets_of_the_run.keep(self.name, self.log_text())
         super().remove()
-
-
-def run_command(
-    arguments: Sequence[str], settings: Mapping[str, str], *, stdin: str | None = None, within_s: float = 60.0
-) -> subprocess.CompletedProcess[str]:
-    """`python -m server <arguments>` with these `DROPCAST_…` settings and no others, whatever its exit status."""
-    done = subprocess.run(
-        [sys.executable, "-m", "server", *arguments],
-        input=stdin if stdin is not None else "",
-        capture_output=True,
-        text=True,
-        env=command_environment(settings),
-        timeout=within_s,
-        check=False,
-    )
-    secrets_of_the_run.keep("command", done.stderr)
-    return done
-
-
-def command_environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment with exactly these `DROPCAST_…` settings, and the repository on the path."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("DROPCAST_")}
-    return {**inherited, "PYTHONPATH": f"{ROOT}:{ROOT / 'client' / 'python'}", "PYTHONUNBUFFERED": "1", **settings}
 
 
 def shared_settings(database_url: str, bus_url: str, origins: Sequence[str] = ()) -> dict[str, str]:
