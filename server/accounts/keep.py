@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from server import tasks
 from server.domain.errors import Unavailable
+from server.together import Tell, Together
 
 MEMORY_MAX = 100_000
 """Values the process keeps. When full, the one touched longest ago is forgotten: a session's row is read again, and the
 bearer of a ticket asks for another."""
 
-WAITING_MAX = 50_000
-"""Questions that wait for Redis on one replica: more than it can hold sockets."""
-
-_TOGETHER_MAX = 500
 _PREFIX = "dropcast:"
 
 # a script, because a counter whose second half is lost would never end
@@ -31,7 +26,7 @@ if n == 1 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
 return n
 """
 
-_Question = tuple[tuple[str | int, ...], "asyncio.Future[Any]"]
+_Command = tuple[str | int, ...]
 
 
 class MemoryKeep:
@@ -93,13 +88,12 @@ class RedisKeep:
     """For many replicas. Questions that come while others are on their way go together, in one round trip.
 
     After a replica died thousands of viewers come back at once, each with a ticket or a session: one by one, each costs
-    five times as much and they wait for each other's connections. At most `WAITING_MAX` wait; a further one is refused.
+    five times as much and they wait for each other's connections.
     """
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._waiting: deque[_Question] = deque()
-        self._asking: asyncio.Task[None] | None = None
+        self._questions = Together("keep", self._answer)
 
     async def put(self, key: str, value: str, ttl_s: int) -> None:
         """Keeps a value for so long. Raises `Unavailable`."""
@@ -126,35 +120,14 @@ class RedisKeep:
         await self._ask("DEL", _PREFIX + key)
 
     async def _ask(self, *command: str | int) -> Any:
-        if len(self._waiting) >= WAITING_MAX:
-            raise Unavailable("too many are waiting for Redis")
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting.append((command, answer))
-        if self._asking is None:
-            self._asking = tasks.start(self._ask_all(), "keep", may_end=True)
-        return await answer
+        return await self._questions.ask(command)
 
-    async def _ask_all(self) -> None:
-        questions: list[_Question] = []
-        try:
-            while self._waiting:
-                questions = [self._waiting.popleft() for _ in range(min(len(self._waiting), _TOGETHER_MAX))]
-                answers = await self._answers([command for command, _ in questions])
-                for (_, waiting), answer in zip(questions, answers, strict=True):
-                    if waiting.done():  # who asked has left
-                        continue
-                    if isinstance(answer, Exception):
-                        waiting.set_exception(Unavailable(f"Redis does not answer: {answer}"))
-                    else:
-                        waiting.set_result(answer)
-        finally:
-            self._asking = None  # no await since nobody was seen waiting
-            for _, waiting in [*questions, *self._waiting]:  # after a bug: nobody may wait for ever
-                if not waiting.done():
-                    waiting.set_exception(Unavailable("what asks Redis has ended"))
-            self._waiting.clear()
+    async def _answer(self, commands: Sequence[_Command], tell: Tell[Any]) -> None:
+        answers = await self._answers(commands)
+        lost = (Unavailable(f"Redis does not answer: {one}") if isinstance(one, Exception) else one for one in answers)
+        tell(list(lost))
 
-    async def _answers(self, commands: Sequence[tuple[str | int, ...]]) -> Sequence[Any]:
+    async def _answers(self, commands: Sequence[_Command]) -> Sequence[Any]:
         try:
             async with self._redis.pipeline(transaction=False) as pipeline:
                 for command in commands:

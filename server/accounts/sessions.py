@@ -13,16 +13,15 @@ import asyncio
 import hashlib
 import logging
 import secrets
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import msgspec
 
-from server import tasks
 from server.accounts.ports import Keep, SessionBook
 from server.domain.errors import Unavailable
 from server.domain.session import Caller, Revoked, Session
 from server.domain.user import User
+from server.together import Tell, Together
 
 log = logging.getLogger(__name__)
 
@@ -35,13 +34,10 @@ ROW_ONLY_S = 60
 A reader that was faster than the change may be about to put back what it read: nothing is copied for longer than any
 reading takes (`DROPCAST_DATABASE_DEADLINE_S` is at most 60)."""
 
-WAITING_MAX = 50_000
-"""Sessions that wait for their rows on one replica: more than it can hold sockets. A further one is `Unavailable`."""
-
-_TOGETHER_MAX = 500
 _ROW_ONLY, _OVER = "", "-"
 
-_Question = tuple[str, bool, "asyncio.Future[User | None]"]
+_Question = tuple[str, bool]
+"""The id of a session, and whether its row is to be copied."""
 
 
 async def _nobody(_revoked: Revoked) -> None:
@@ -49,7 +45,7 @@ async def _nobody(_revoked: Revoked) -> None:
 
 
 class Sessions:
-    """Opens, recognises and ends sessions. Owns one task while rows are being read.
+    """Opens, recognises and ends sessions.
 
     `tell` hands a revocation to every replica at once; it must not raise. Without `copies` each question reads the row:
     for a keep that others who end sessions, such as `dropcast end-sessions`, cannot reach.
@@ -67,8 +63,7 @@ class Sessions:
         self._keep = keep
         self._tell = tell
         self._copies = copies
-        self._waiting: deque[_Question] = deque()
-        self._reading: asyncio.Task[None] | None = None
+        self._rows = Together("sessions", self._read)
 
     async def open(self, user_id: str, device: str) -> str:
         """A new session: the secret that stands for it, which is kept nowhere. Raises `Unavailable`."""
@@ -84,12 +79,12 @@ class Sessions:
         try:
             kept = await self._keep.peek(_key(id_)) if self._copies else _ROW_ONLY
         except Unavailable:
-            user = await self._row(id_, copy=False)
+            user = await self._rows.ask((id_, False))
         else:
             if kept:
                 user = None if kept == _OVER else msgspec.json.decode(kept, type=User)
             else:
-                user = await self._row(id_, copy=kept != _ROW_ONLY)
+                user = await self._rows.ask((id_, kept != _ROW_ONLY))
         return Caller(user, id_) if user else None
 
     async def ends_at(self, id_: str) -> int | None:
@@ -139,40 +134,12 @@ class Sessions:
         if any(isinstance(end, Unavailable) for end in ends):
             log.warning("copies of sessions could not be taken back", extra={"sessions": len(ends)})
 
-    async def _row(self, id_: str, *, copy: bool) -> User | None:
-        if len(self._waiting) >= WAITING_MAX:
-            raise Unavailable("too many wait for their sessions")
-        answer: asyncio.Future[User | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((id_, copy, answer))
-        if self._reading is None:
-            self._reading = tasks.start(self._read_all(), "sessions", may_end=True)
-        return await answer
-
-    async def _read_all(self) -> None:
-        """Reads rows until nobody waits: who asks while others are read is read with the next."""
-        asked: list[_Question] = []
-        try:
-            while self._waiting:
-                asked = [self._waiting.popleft() for _ in range(min(len(self._waiting), _TOGETHER_MAX))]
-                try:
-                    now, found = await self._book.found({id_ for id_, _, _ in asked})
-                except Unavailable as error:
-                    for _, _, answer in asked:
-                        if not answer.done():
-                            answer.set_exception(Unavailable(str(error)))
-                    continue
-                held = {session.id: session for session in found if session.holds(now)}
-                for id_, _, answer in asked:
-                    if not answer.done():  # else who asked has left
-                        answer.set_result(held[id_].user if id_ in held else None)
-                await self._copy({id_ for id_, copy, _ in asked if copy}, held, now)
-                await self._note([session.id for session in held.values() if session.is_worth_noting(now)])
-        finally:
-            self._reading = None  # no await since nobody was seen waiting
-            for _, _, answer in [*asked, *self._waiting]:  # after a bug: nobody may wait for ever
-                if not answer.done():
-                    answer.set_exception(Unavailable("what reads sessions has ended"))
-            self._waiting.clear()
+    async def _read(self, asked: Sequence[_Question], tell: Tell[User | None]) -> None:
+        now, found = await self._book.found({id_ for id_, _ in asked})
+        held = {session.id: session for session in found if session.holds(now)}
+        tell([held[id_].user if id_ in held else None for id_, _ in asked])
+        await self._copy({id_ for id_, copy in asked if copy}, held, now)
+        await self._note([session.id for session in held.values() if session.is_worth_noting(now)])
 
     async def _copy(self, ids: Iterable[str], held: dict[str, Session], now_ms: int) -> None:
         copies = []

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis as RedisClient
 
-from server.accounts import keep as keep_module
+from server import together
 from server.accounts.keep import MemoryKeep, RedisKeep
 from server.app import redis_client
 from server.domain.errors import Unavailable
@@ -127,7 +127,7 @@ async def test_one_wrong_answer_is_its_askers_alone(redis: RedisClient) -> None:
 
 
 async def test_more_than_may_wait_are_refused_at_once(redis: RedisClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keep_module, "WAITING_MAX", 3)
+    monkeypatch.setattr(together, "WAITING_MAX", 3)
     keep = RedisKeep(redis)
     ends = await asyncio.gather(*(keep.put(f"k{n}", "1", 10) for n in range(5)), return_exceptions=True)
     assert [type(end) for end in ends] == [type(None)] * 3 + [Unavailable] * 2

@@ -107,7 +107,7 @@ class SessionMachine(RuleBasedStateMachine):
 
     @invariant()
     def nobody_waits(self) -> None:
-        assert not self.sessions._waiting
+        assert not self.sessions._rows._waiting
 
     def teardown(self) -> None:
         self.runner.close()

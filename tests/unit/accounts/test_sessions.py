@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from server.accounts import sessions as sessions_module
+from server import together
 from server.accounts.sessions import COPY_S, ROW_ONLY_S, Sessions, session_id
 from server.domain.errors import Unavailable
 from server.domain.session import SEEN_EVERY_S, Caller, Revoked
@@ -96,7 +96,7 @@ async def test_of_a_crowd_the_first_is_read_alone_and_all_others_together(room: 
 
 
 async def test_more_than_may_wait_are_unavailable_at_once(room: Cloakroom, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions_module, "WAITING_MAX", 3)
+    monkeypatch.setattr(together, "WAITING_MAX", 3)
     ids = [await room.opened() for _ in range(5)]
     ends = await asyncio.gather(*(room.sessions.caller(id_) for id_ in ids), return_exceptions=True)
     assert [type(end) for end in ends] == [Caller] * 3 + [Unavailable] * 2

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Collection
 import pytest
 import pytest_asyncio
 
+from server import together
 from server.domain.errors import ProtocolViolation, Unavailable
 from server.live import embeds as embeds_module
 from server.live import recent as recent_module
@@ -154,7 +155,7 @@ async def test_viewers_stay_while_the_database_is_away_and_go_when_it_says_so(pl
 
 async def test_so_much_is_kept_and_so_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recent_module, "KNOWN_MAX", 3)
-    monkeypatch.setattr(recent_module, "WAITING_MAX", 5)
+    monkeypatch.setattr(together, "WAITING_MAX", 5)
     reads: list[Collection[str]] = []
     may_read = asyncio.Event()
 
