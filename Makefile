@@ -33,28 +33,37 @@ help:
 run: venv packages
 	@exec env DROPCAST_BIND='127.0.0.1:$(PORT)' $(BIN)/dropcast demo
 
-# Five parts of the tests run side by side: each alone leaves much of two cores idle. Those that start no replica, and those
-# in which counts decide and nobody has to be quick, give way to the rest.
+# The parts run side by side: each alone leaves much of two cores idle. Those that start no replica, and those in which
+# counts decide and nobody has to be quick, give way to the rest.
 QUIET := tests/contract tests/golden tests/laws tests/shape tests/unit
 PATIENT := tests/integration tests/chart
 LOADS := tests/integration/test_scenarios.py
 PAGES := tests/browser
+ROADS := tests/journeys
+PYTEST := $(BIN)/pytest -q -p no:cacheprovider
 
 .PHONY: test
-test: check programs
+test: .venv/.stamp-dev client/node_modules/.stamp-dev programs
 	@.ci/install-helm
+	@mkdir -p test-artifacts; parts= failed=; \
+	part() { name=$$1; shift; "$$@" >test-artifacts/$$name.log 2>&1 & parts="$$parts $$name=$$!"; }; \
+	trap 'for part in $$parts; do kill $${part#*=}; done' INT TERM; \
+	part check $(MAKE) --no-print-directory check browser-unit; \
+	part quiet nice -n 10 $(PYTEST) $(QUIET); \
+	part patient nice -n 5 $(PYTEST) $(PATIENT) --ignore=$(LOADS); \
+	part loads nice -n 2 $(PYTEST) $(LOADS); \
+	part pages nice -n 2 $(PYTEST) $(PAGES); \
+	part roads $(PYTEST) $(ROADS); \
+	$(BIN)/pytest -q $(addprefix --ignore=,$(QUIET) $(PATIENT) $(PAGES) $(ROADS)); || failed=' others'; \
+	for part in $$parts; do wait $${part#*=} || failed="$$failed $${part%=*}"; \
+	echo "== $${part%=*}"; cat test-artifacts/$${part%=*}.log; done; \
+	[ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
+
+.PHONY: browser-unit
+browser-unit:
 	@set -- $$(find tests/browser_unit -name '*.test.js' -o -name '*.test.mjs' | sort) && \
 	if [ $$# -eq 0 ]; then echo 'error: no *.test.js in tests/browser_unit' >&2; exit 1; fi; \
 	echo "node --test ($$# files)"; node --test "$$@"
-	@mkdir -p test-artifacts; \
-	nice -n 10 $(BIN)/pytest -q -p no:cacheprovider $(QUIET) >test-artifacts/quiet.log 2>&1 & quiet=$$!; \
-	nice -n 5 $(BIN)/pytest -q -p no:cacheprovider $(PATIENT) --ignore=$(LOADS) >test-artifacts/patient.log 2>&1 & patient=$$!; \
-	nice -n 2 $(BIN)/pytest -q -p no:cacheprovider $(LOADS) >test-artifacts/loads.log 2>&1 & loads=$$!; \
-	nice -n 2 $(BIN)/pytest -q -p no:cacheprovider $(PAGES) >test-artifacts/pages.log 2>&1 & pages=$$!; \
-	trap 'kill $$quiet $$patient $$loads $$pages' INT TERM; \
-	$(BIN)/pytest -q $(addprefix --ignore=,$(QUIET) $(PATIENT) $(PAGES)); failed=$$?; \
-	wait $$pages || failed=1; wait $$loads || failed=1; wait $$patient || failed=1; wait $$quiet || failed=1; \
-	cat test-artifacts/pages.log test-artifacts/loads.log test-artifacts/patient.log test-artifacts/quiet.log; exit $$failed
 
 # `make test` plays two of these rounds. The seed of each is printed; with SEED= its kills and wishes come again.
 ROUNDS ?= 20

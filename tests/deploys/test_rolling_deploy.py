@@ -61,7 +61,7 @@ async def there_and_back(old: Release, new: Release, viewers: int, artifacts: Pa
             crowd = Crew(shop.nginx.url, stream, viewers, rate_per_s=500)
             async with crowd:
                 await crowd.gathered(GATHERS_WITHIN_S)
-                played = await play(shop, stream, SEED, deploy.there_and_back)
+                played = await play(shop, stream, SEED, deploy.there_and_back, minted=max(10, viewers // 40))
                 await crowd.reach(played.seq, LAST_WITHIN_S)
                 report = await crowd.report()
             print(f"  crowd: {report.reconnects} came back, closed {report.closed}, failed {report.tries_failed}")

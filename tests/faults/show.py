@@ -41,10 +41,12 @@ class Played:
     seq: int
 
 
-async def play(shop: Shop, stream: str, seed: int, happening: Callable[[Progress], Awaitable[None]]) -> Played:
+async def play(
+    shop: Shop, stream: str, seed: int, happening: Callable[[Progress], Awaitable[None]], *, minted: int = MINTED
+) -> Played:
     """Ends when what happens has ended, every order has its answer and every buyer the last event.
 
-    `seed` draws the buyers' wishes. The first promise that is broken at once ends it with the error.
+    `seed` draws the buyers' wishes; `minted` of them come with tickets, `SIGNED_IN` by their password. The first promise that is broken at once ends it with the error.
     """
     chance = random.Random(seed)
     plenty = await shop.drop(stream, 30_000, limit=1000)
@@ -53,7 +55,7 @@ async def play(shop: Shop, stream: str, seed: int, happening: Callable[[Progress
     for drop in (plenty, scarce):
         await shop.host.open(drop)
     history, progress, enough = History(), Progress(), asyncio.Event()
-    async with _entrances(shop, stream) as by_viewer, Api(shop.nginx.url) as api:
+    async with _entrances(shop, stream, minted) as by_viewer, Api(shop.nginx.url) as api:
         showman = Showman(api, "host@example.com", shop.variant, scarce, little)
         await showman.sign_in()
         url = shop.nginx.ws_url(stream)
@@ -97,7 +99,7 @@ def _chance_of(chance: random.Random) -> random.Random:
 
 
 @asynccontextmanager
-async def _entrances(shop: Shop, stream: str) -> AsyncIterator[dict[str, Entrance]]:
+async def _entrances(shop: Shop, stream: str, minted: int) -> AsyncIterator[dict[str, Entrance]]:
     """Ways in by viewer: many with tickets of the operator, some who sign in."""
     settings = read(shop.settings)
     async with AsyncExitStack() as stack:
@@ -106,7 +108,7 @@ async def _entrances(shop: Shop, stream: str) -> AsyncIterator[dict[str, Entranc
         users, found = Users(database), dict[str, Entrance]()
         # not by the command, which insists on a database of its own version
         door = Door(users, Sessions(SessionRows(database), MemoryKeep()), MemoryKeep(), Passwords(), ["signs nothing"])
-        for user in await users.create_nameless(MINTED):
+        for user in await users.create_nameless(minted):
             found[user.id] = ByTicket(user, stream, RedisKeep(redis))
         for n in range(SIGNED_IN):
             email = f"buyer-{n}@{stream}.example.com"
