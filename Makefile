@@ -40,6 +40,7 @@ PATIENT := tests/integration tests/chart
 LOADS := tests/integration/test_scenarios.py
 PAGES := tests/browser
 ROADS := tests/journeys
+AGAIN := $(MAKE)
 PYTEST := $(BIN)/pytest -q -p no:cacheprovider
 
 .PHONY: test
@@ -48,13 +49,13 @@ test: .venv/.stamp-dev client/node_modules/.stamp-dev programs
 	@mkdir -p test-artifacts; parts= failed=; \
 	part() { name=$$1; shift; "$$@" >test-artifacts/$$name.log 2>&1 & parts="$$parts $$name=$$!"; }; \
 	trap 'for part in $$parts; do kill $${part#*=}; done' INT TERM; \
-	part check $(MAKE) --no-print-directory check browser-unit; \
+	part check $(AGAIN) --no-print-directory check browser-unit; \
 	part quiet nice -n 10 $(PYTEST) $(QUIET); \
 	part patient nice -n 5 $(PYTEST) $(PATIENT) --ignore=$(LOADS); \
 	part loads nice -n 2 $(PYTEST) $(LOADS); \
 	part pages nice -n 2 $(PYTEST) $(PAGES); \
 	part roads $(PYTEST) $(ROADS); \
-	$(BIN)/pytest -q $(addprefix --ignore=,$(QUIET) $(PATIENT) $(PAGES) $(ROADS)); || failed=' others'; \
+	$(BIN)/pytest -q $(addprefix --ignore=,$(QUIET) $(PATIENT) $(PAGES) $(ROADS)) || failed=' others'; \
 	for part in $$parts; do wait $${part#*=} || failed="$$failed $${part%=*}"; \
 	echo "== $${part%=*}"; cat test-artifacts/$${part%=*}.log; done; \
 	[ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }

@@ -46,7 +46,8 @@ async def play(
 ) -> Played:
     """Ends when what happens has ended, every order has its answer and every buyer the last event.
 
-    `seed` draws the buyers' wishes; `minted` of them come with tickets, `SIGNED_IN` by their password. The first promise that is broken at once ends it with the error.
+    `seed` draws the buyers' wishes; `minted` of them come with tickets, `SIGNED_IN` by their password. The first
+    promise that is broken at once ends it with the error.
     """
     chance = random.Random(seed)
     plenty = await shop.drop(stream, 30_000, limit=1000)
