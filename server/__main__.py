@@ -17,6 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     gc.disable()  # imports leave next to nothing to collect, and a sixth of their time went into looking
     from server import command_line  # the whole shop: most of a second
 
+    gc.freeze()
     gc.enable()
     command_line.run(words)
 
