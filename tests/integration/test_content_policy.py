@@ -14,7 +14,10 @@ from server.settings import read
 
 async def policy(folder: Path, at: str, path: str) -> dict[str, str]:
     """The directives of a page's Content-Security-Policy."""
-    settings = read({"DROPCAST_DATABASE_URL": f"sqlite+aiosqlite:///{folder}/shop.db"})
+    # one connection, which is there before the house is: none is still being made when it closes a moment later
+    settings = read(
+        {"DROPCAST_DATABASE_URL": f"sqlite+aiosqlite:///{folder}/shop.db", "DROPCAST_DATABASE_POOL_SIZE": "1"}
+    )
     await commands.init_db(settings)
     async with (
         opened(settings) as house,
