@@ -2,41 +2,41 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
 
 import httpx
 import pytest
 
-from server import commands
-from server.app import opened
-from server.settings import read
+from tests.services.replica import Replica, run_command, shared_settings
 
 
-async def policy(folder: Path, at: str, path: str) -> dict[str, str]:
-    """The directives of a page's Content-Security-Policy."""
-    # one connection, which is there before the house is: none is still being made when it closes a moment later
-    settings = read(
-        {"DROPCAST_DATABASE_URL": f"sqlite+aiosqlite:///{folder}/shop.db", "DROPCAST_DATABASE_POOL_SIZE": "1"}
-    )
-    await commands.init_db(settings)
-    async with (
-        opened(settings) as house,
-        httpx.AsyncClient(transport=httpx.ASGITransport(house.asgi), base_url=at) as browser,
-    ):
-        said = (await browser.get(path)).headers["content-security-policy"]
-    return dict(directive.split(" ", 1) for directive in said.split("; "))
+@pytest.fixture(scope="module")
+def replica(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replica]:
+    """A replica that believes this machine what a proxy says."""
+    database = f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('policy')}/shop.db"
+    settings = {**shared_settings(database, "memory://"), "DROPCAST_TRUSTED_PROXIES": "127.0.0.1"}
+    assert run_command(["init-db"], settings).returncode == 0
+    with Replica(settings) as replica:
+        yield replica
 
 
-async def test_the_stream_page_may_fetch_its_video_from_any_https_address_and_no_script(tmp_path: Path) -> None:
-    found = await policy(tmp_path, "https://shop.test", "/s/friday")
+async def policy(replica: Replica, path: str, *, scheme: str) -> dict[str, str]:
+    """The directives of a page's Content-Security-Policy, for who came so to the proxy."""
+    async with httpx.AsyncClient(base_url=replica.url, trust_env=False) as browser:
+        answer = await browser.get(path, headers={"X-Forwarded-Proto": scheme})
+    return dict(directive.split(" ", 1) for directive in answer.headers["content-security-policy"].split("; "))
+
+
+async def test_the_stream_page_may_fetch_its_video_from_any_https_address_and_no_script(replica: Replica) -> None:
+    found = await policy(replica, "/s/friday", scheme="https")
     assert found["connect-src"] == "'self' https:"
     assert found["media-src"] == "'self' https: blob:"
     assert found["default-src"] == "'self'"
     assert not {"script-src", "worker-src"} & found.keys()  # they are what default-src says
 
 
-async def test_without_tls_it_may_be_on_this_machine_too(tmp_path: Path) -> None:
-    found = await policy(tmp_path, "http://127.0.0.1:8080", "/s/friday")
+async def test_without_tls_it_may_be_on_this_machine_too(replica: Replica) -> None:
+    found = await policy(replica, "/s/friday", scheme="http")
     near = " http://localhost:* http://127.0.0.1:*"
     assert found["connect-src"] == "'self' https:" + near
     assert found["media-src"] == "'self' https: blob:" + near
@@ -45,7 +45,7 @@ async def test_without_tls_it_may_be_on_this_machine_too(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "path", ["/", "/login", "/account", "/host", "/embed/sign-in?stream=friday&origin=https://a.b"]
 )
-async def test_other_pages_call_nobody_else(tmp_path: Path, path: str) -> None:
-    found = await policy(tmp_path, "http://127.0.0.1:8080", path)
+async def test_other_pages_call_nobody_else(replica: Replica, path: str) -> None:
+    found = await policy(replica, path, scheme="http")
     assert found["default-src"] == "'self'"
     assert "connect-src" not in found
