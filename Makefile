@@ -66,19 +66,20 @@ browser-unit:
 	if [ $$# -eq 0 ]; then echo 'error: no *.test.js in tests/browser_unit' >&2; exit 1; fi; \
 	echo "node --test ($$# files)"; node --test "$$@"
 
-# `make test` plays two of these rounds. The seed of each is printed; with SEED= its kills and wishes come again.
+# `make test` plays one of these rounds. The seed of each is printed; with SEED= its kills and wishes come again.
 ROUNDS ?= 20
 
 .PHONY: faults
 faults: .venv/.stamp-dev programs
 	$(BIN)/pytest -q -s tests/faults --fault-rounds $(ROUNDS) $(if $(SEED),--fault-seed $(SEED))
 
-# `make test` does it before 100 viewers. Without FROM the version is the last one with an older database.
+# `make test` goes from this version to a next one, before 100 viewers. FROM: the last one with an older database, or a commit.
 VIEWERS ?= 2000
+FROM ?= before
 
 .PHONY: deploys
 deploys: .venv/.stamp-dev programs
-	$(BIN)/pytest -q -s tests/deploys --deploy-viewers $(VIEWERS) $(if $(FROM),--deploy-from $(FROM))
+	$(BIN)/pytest -q -s tests/deploys --deploy-viewers $(VIEWERS) --deploy-from $(FROM)
 
 # `make test` makes one time the requests and frames, of seed 1. The seed is printed; with it they come again.
 TIMES ?= 8

@@ -25,8 +25,8 @@ _ARTIFACTS = Path(__file__).resolve().parents[1] / "test-artifacts"
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How some folders are run; here, because options must be known before that folder is looked at."""
     parser.addoption("--fault-seed", type=int, default=None, help="the first round's seed (default: any)")
-    parser.addoption("--fault-rounds", type=int, default=2, help="rounds of random kills, each with the next seed")
-    parser.addoption("--deploy-from", default=None, help="a commit (default: the one before the last revision)")
+    parser.addoption("--fault-rounds", type=int, default=1, help="rounds of random kills, each with the next seed")
+    parser.addoption("--deploy-from", default=None, help="a commit, or `before` (default: none)")
     parser.addoption("--deploy-viewers", type=int, default=100, help="who look on while another version comes")
     parser.addoption("--hostile-seed", type=int, default=1, help="what tests/hostile makes its requests and frames of")
     parser.addoption("--hostile-times", type=int, default=1, help="how many times as many of them")

@@ -1,7 +1,8 @@
 """Another version is brought in while the shop sells, and taken back: nobody loses an event or an order.
 
 As docs/operations.md has it: first the database, then one replica after the other; back without touching the database.
-`pytest tests/deploys --deploy-from COMMIT` comes from another commit's tree.
+`pytest tests/deploys --deploy-from COMMIT` comes from that commit's tree as well; `before` is the last one with an older
+database.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ from loadtest.crew import audit as audit_crowd
 from loadtest.watcher import LOST
 from nginx.limits import Limits
 from tests.deploys.releases import next_release
+from tests.faults import buyers
 from tests.faults.kills import Progress
 from tests.faults.show import bugs, play
 from tests.journeys.conftest import PASSWORD, Premises, Shop, opened
 from tests.services.mariadb import MariaDB
 from tests.services.nginx import Nginx
 from tests.services.redis import Redis
-from tests.services.release import THIS, Release, before_the_last_revision, release_of
+from tests.services.release import THIS, Release, release_of
 from tests.services.replica import Replica, shared_settings
 
 ORDERS = 40
@@ -39,18 +41,18 @@ GATHERS_WITHIN_S, LAST_WITHIN_S = 60.0, 30.0
 
 
 @pytest.mark.timeout(240)
-async def test_to_this_version_from_the_one_before_its_last_revision(
-    pytestconfig: pytest.Config, tmp_path: Path, artifacts: Path
-) -> None:
-    commit = pytestconfig.getoption("--deploy-from") or before_the_last_revision()
-    if not commit:
-        pytest.skip("the history of this clone does not go back so far: git fetch --unshallow")
-    await there_and_back(release_of(commit, tmp_path), THIS, pytestconfig.getoption("--deploy-viewers"), artifacts)
+async def test_from_this_version_to_the_next(pytestconfig: pytest.Config, tmp_path: Path, artifacts: Path) -> None:
+    await there_and_back(THIS, next_release(tmp_path), pytestconfig.getoption("--deploy-viewers"), artifacts)
 
 
 @pytest.mark.timeout(240)
-async def test_from_this_version_to_the_next(pytestconfig: pytest.Config, tmp_path: Path, artifacts: Path) -> None:
-    await there_and_back(THIS, next_release(tmp_path), pytestconfig.getoption("--deploy-viewers"), artifacts)
+async def test_to_this_version_from_one_before(
+    deploy_from: str, pytestconfig: pytest.Config, tmp_path: Path, artifacts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # replicas of old that ended answered an upgrade so; who buys comes again
+    monkeypatch.setattr(buyers, "TURNED_AWAY", {*buyers.TURNED_AWAY, 500})
+    old = release_of(deploy_from, tmp_path)
+    await there_and_back(old, THIS, pytestconfig.getoption("--deploy-viewers"), artifacts)
 
 
 async def there_and_back(old: Release, new: Release, viewers: int, artifacts: Path) -> None:
@@ -142,7 +144,7 @@ def standing(release: Release, viewers: int, artifacts: Path) -> Iterator[Premis
 
 
 def failed_requests(nginx: Nginx, *, upgrades: bool) -> dict[str, int]:
-    """What people got for a 5xx. An upgrade comes again by itself, and a replica of old that ended answered it 500."""
+    """What people got for a 5xx; without `upgrades`, which come again by themselves, only the calls."""
     entries = map(json.loads, (nginx.folder / "access.log").read_text().splitlines())
     failed = [e for e in entries if e["status"] >= 500 and (upgrades or not e["path"].startswith("/ws/"))]
     return dict(Counter(f"{e['status']} {e['method']} {e['path']} from {e['upstream']}" for e in failed))

@@ -28,6 +28,9 @@ ANSWER_WITHIN_S = 40.0
 AGAIN_S = (0.05, 0.25)
 ASKED_AT_ONCE = 16
 
+TURNED_AWAY = {429, 502, 503}
+"""What an upgrade may be answered by a shop in trouble."""
+
 
 class Entrance(ABC):
     """How a buyer gets in. Each way may fail for a while, with one of `TEMPORARY`."""
@@ -78,7 +81,7 @@ def is_temporary(error: BaseException) -> bool:
             # 4501: the ticket died with Redis between the minting and the hello
             return code in (1000, 1001, 1006, 1011, 1012, 1013, 4501) or 4000 <= code < 4500
         case InvalidStatus():
-            return error.response.status_code in (429, 502, 503)
+            return error.response.status_code in TURNED_AWAY
         case ApiError():
             return error.status in (401, 403, 429, 502, 503)
         case AssertionError():

@@ -169,7 +169,7 @@ def test_replicas_restarted_one_by_one_lose_no_viewer_and_no_event(tmp_path: Pat
 
 
 def test_a_crowd_that_signs_in_is_bounded_and_every_buyer_is_answered(tmp_path: Path) -> None:
-    figures = run("signing_in", "--rate", "60", figures=tmp_path / "figures.json")
+    figures = run("signing_in", "--rate", "60", "--viewers", "20", figures=tmp_path / "figures.json")
     assert figures["sign_ins"] == 300
     assert figures["surplus_told_429"] > 0
     assert figures["signed_in"] > 0
