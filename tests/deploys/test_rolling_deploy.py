@@ -1,8 +1,8 @@
 """Another version is brought in while the shop sells, and taken back: nobody loses an event or an order.
 
 As docs/operations.md has it: first the database, then one replica after the other; back without touching the database.
-`pytest tests/deploys --deploy-from COMMIT` comes from that commit's tree as well; `before` is the last one with an older
-database.
+`pytest tests/deploys --deploy-from COMMIT` comes from that commit's tree as well; `before` is the last one with
+an older database.
 """
 
 from __future__ import annotations
