@@ -8,20 +8,12 @@ import pytest
 from playwright.async_api import Browser, Locator, expect
 
 from tests.browser.test_buying import fill_in, listen
-from tests.browser.watching import Seat, Wire, buys_out, ordered, takes_a_seat, watches
+from tests.browser.watching import Seat, Wire, buys_out, may_buy, open_drop, ordered, takes_a_seat, watches
 from tests.journeys.conftest import Shop
 
 ECHO_MS = 400
 UNDO_MS = 1_500
 TOO_LATE = "Gone before your order was sent. Nothing was bought."
-
-
-async def open_drop(shop: Shop, units: int = 5, **more: int) -> tuple[str, str]:
-    """A live stream and its open drop."""
-    stream = await shop.live_stream()
-    drop = await shop.drop(stream, units, **more)
-    await shop.host.open(drop)
-    return stream, drop
 
 
 async def quick_taps(seat: Seat, what: Locator, times: int) -> None:
@@ -62,12 +54,7 @@ async def _question(seat: Seat) -> str:
 
 
 async def test_undo_takes_the_order_back(shop: Shop, browser: Browser) -> None:
-    stream, drop = await open_drop(shop)
-    seat = await takes_a_seat(shop, browser, confirmed=True, clocked=True)
-    wire = await Wire(seat.page).lay()
-    await watches(seat, stream)
-    await seat.sees("Buy $24")
-    await seat.is_held()
+    seat, wire, drop = await may_buy(shop, browser, confirmed=True)
     await seat.buy.tap()
     await seat.passes(ECHO_MS)
     await seat.sees("Send now")
@@ -81,12 +68,7 @@ async def test_undo_takes_the_order_back(shop: Shop, browser: Browser) -> None:
 
 
 async def test_send_now_does_not_wait_and_sends_once(shop: Shop, browser: Browser) -> None:
-    stream, drop = await open_drop(shop)
-    seat = await takes_a_seat(shop, browser, confirmed=True, clocked=True)
-    wire = await Wire(seat.page).lay()
-    await watches(seat, stream)
-    await seat.sees("Buy $24")
-    await seat.is_held()
+    seat, wire, drop = await may_buy(shop, browser, confirmed=True)
     await seat.buy.tap()
     await seat.passes(ECHO_MS)
     await seat.buy.tap()
@@ -102,12 +84,7 @@ async def test_send_now_does_not_wait_and_sends_once(shop: Shop, browser: Browse
 
 @pytest.mark.parametrize("taps", [2, 3])
 async def test_a_double_tap_on_buy_never_confirms(shop: Shop, browser: Browser, taps: int) -> None:
-    stream, drop = await open_drop(shop)
-    seat = await takes_a_seat(shop, browser, clocked=True)
-    wire = await Wire(seat.page).lay()
-    await watches(seat, stream)
-    await seat.sees("Buy $24")
-    await seat.is_held()
+    seat, wire, drop = await may_buy(shop, browser)
     await quick_taps(seat, seat.buy, taps)
     await seat.passes(ECHO_MS + UNDO_MS)
     await seat.sees("Confirm $24")
@@ -116,12 +93,7 @@ async def test_a_double_tap_on_buy_never_confirms(shop: Shop, browser: Browser, 
 
 
 async def test_a_double_tap_on_buy_buys_a_later_order_once(shop: Shop, browser: Browser) -> None:
-    stream, drop = await open_drop(shop, limit=5)
-    seat = await takes_a_seat(shop, browser, confirmed=True, clocked=True)
-    wire = await Wire(seat.page).lay()
-    await watches(seat, stream)
-    await seat.sees("Buy $24")
-    await seat.is_held()
+    seat, wire, drop = await may_buy(shop, browser, confirmed=True, limit=5)
     await quick_taps(seat, seat.buy, 3)
     await seat.passes(UNDO_MS)
     await quick_taps(seat, seat.buy, 3)  # what was meant for "Send now", a moment too late

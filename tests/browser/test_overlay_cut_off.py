@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from tests.browser.test_buying import listen
-from tests.browser.watching import Seat, Wire, buys_out, ordered, takes_a_seat, watches
+from tests.browser.watching import Seat, Wire, buys_out, may_buy, open_drop, ordered, takes_a_seat, watches
 from tests.journeys.conftest import Shop
 from tests.services.replica import Replica
 
@@ -22,14 +22,6 @@ _WATCH_FOR_STALE = """(overlay) => {
     if (link !== "live" && (left !== null || /\\d+ left/.test(find("stock").textContent))) stale.push([link, left]);
   }).observe(overlay.shadowRoot, { subtree: true, childList: true, attributes: true, characterData: true });
 }"""
-
-
-async def open_drop(shop: Shop, units: int = 5, **more: int) -> tuple[str, str]:
-    """A live stream and its open drop."""
-    stream = await shop.live_stream()
-    drop = await shop.drop(stream, units, **more)
-    await shop.host.open(drop)
-    return stream, drop
 
 
 async def shows_nothing_stale(seat: Seat) -> None:
@@ -93,12 +85,7 @@ async def test_an_order_whose_receipt_was_lost_gets_it_once_on_return(shop: Shop
 async def test_the_moment_of_undo_goes_on_while_the_link_is_lost(
     shop: Shop, browser: Browser, taken_back: bool
 ) -> None:
-    stream, drop = await open_drop(shop)
-    seat = await takes_a_seat(shop, browser, confirmed=True, clocked=True)
-    wire = await Wire(seat.page).lay()
-    await watches(seat, stream)
-    await seat.sees("Buy $24")
-    await seat.is_held()
+    seat, wire, drop = await may_buy(shop, browser, confirmed=True)
     await seat.buy.tap()
     await seat.passes(100)
     await wire.cut()

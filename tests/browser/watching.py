@@ -195,6 +195,25 @@ async def watches(seat: Seat, stream: str) -> None:
     await seat.is_live()
 
 
+async def open_drop(shop: Shop, units: int = 5, **more: int) -> tuple[str, str]:
+    """A live stream and its open drop."""
+    stream = await shop.live_stream()
+    drop = await shop.drop(stream, units, **more)
+    await shop.host.open(drop)
+    return stream, drop
+
+
+async def may_buy(shop: Shop, browser: Browser, *, confirmed: bool = False, **more: int) -> tuple[Seat, Wire, str]:
+    """Somebody before an open drop, whose time stands still, and with their wire; what is sold."""
+    stream, drop = await open_drop(shop, **more)
+    seat = await takes_a_seat(shop, browser, confirmed=confirmed, clocked=True)
+    wire = await Wire(seat.page).lay()
+    await watches(seat, stream)
+    await seat.sees("Buy $24")
+    await seat.is_held()
+    return seat, wire, drop
+
+
 async def ordered(shop: Shop, drop: str) -> int:
     """How many orders of a drop the database holds."""
     return len(await shop.rows("SELECT id FROM orders WHERE drop_id = :d", d=drop))
