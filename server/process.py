@@ -86,7 +86,7 @@ class DrainingServer(uvicorn.Server):
         """Takes who waits at the door and closes it: the kernel would reset them, after their call was sent."""
         waiting = []
         for door in server.sockets:
-            with socket.socket(fileno=os.dup(door.fileno())) as taking, suppress(OSError):  # nobody, or no files left
+            with suppress(OSError), socket.socket(fileno=os.dup(door.fileno())) as taking:  # nobody, or no files left
                 while True:
                     waiting.append(taking.accept()[0])
         server.close()
