@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import re
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +26,7 @@ class Secrets:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._folder = folder or Path(tempfile.mkdtemp(prefix="dc-logs-", dir="/tmp"))
+        self._folder = folder or _for_this_run()
         self._known: dict[str, str] = {}
 
     @property
@@ -91,6 +93,12 @@ class Secrets:
     def _line_of(secret: str, text: str) -> str:
         line = next((line for line in text.splitlines() if secret in line), "")
         return line.replace(secret, "***")[:500]
+
+
+def _for_this_run() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="dc-logs-", dir="/tmp"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 secrets_of_the_run = Secrets()
