@@ -35,7 +35,8 @@ run: venv packages
 
 # The parts run side by side: each alone leaves much of two cores idle. Those that start no replica, and those in which
 # counts decide and nobody has to be quick, give way to the rest.
-QUIET := tests/contract tests/golden tests/laws tests/shape tests/unit
+QUIET := tests/golden tests/laws tests/shape tests/unit
+CONTRACTS := tests/contract
 PATIENT := tests/integration tests/chart
 LOADS := tests/integration/test_scenarios.py
 PAGES := tests/browser
@@ -51,11 +52,12 @@ test: .venv/.stamp-dev client/node_modules/.stamp-dev programs
 	trap 'for part in $$parts; do kill $${part#*=}; done' INT TERM; \
 	part check $(AGAIN) --no-print-directory check browser-unit; \
 	part quiet nice -n 10 $(PYTEST) $(QUIET); \
+	part contracts nice -n 10 $(PYTEST) $(CONTRACTS); \
 	part patient nice -n 5 $(PYTEST) $(PATIENT) --ignore=$(LOADS); \
 	part loads nice -n 2 $(PYTEST) $(LOADS); \
 	part pages nice -n 2 $(PYTEST) $(PAGES); \
 	part roads $(PYTEST) $(ROADS); \
-	$(BIN)/pytest -q $(addprefix --ignore=,$(QUIET) $(PATIENT) $(PAGES) $(ROADS)) || failed=' others'; \
+	$(BIN)/pytest -q $(addprefix --ignore=,$(QUIET) $(CONTRACTS) $(PATIENT) $(PAGES) $(ROADS)) || failed=' others'; \
 	for part in $$parts; do wait $${part#*=} || failed="$$failed $${part%=*}"; \
 	echo "== $${part%=*}"; cat test-artifacts/$${part%=*}.log; done; \
 	[ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
